@@ -1,0 +1,76 @@
+import { formatEndpoint } from './address.js';
+import type { ResolvedPool, TlsOptions } from './types.js';
+
+/** Stands where a secret is set. */
+export const REDACTED = '<redacted>';
+
+/** TLS of a pool with its keys and certificates hidden. */
+export interface PublicTlsConfig {
+  readonly ca?: typeof REDACTED;
+  readonly cert?: typeof REDACTED;
+  readonly key?: typeof REDACTED;
+  readonly servername?: string;
+  readonly rejectUnauthorized: boolean;
+}
+
+/** What a pool is configured to do, under the names of its configuration, defaults filled in, durations in ms, secrets hidden. */
+export interface PublicPoolConfig {
+  readonly code: string;
+  readonly topology: 'standalone' | 'sentinel' | 'cluster';
+  /** `host:port` or the path of a socket; of Sentinel and Cluster, the nodes with commas between them. */
+  readonly address: string;
+  readonly database: number;
+  /** Of a pool on Sentinel: the name of the master group. */
+  readonly master?: string;
+  readonly username?: string;
+  readonly password?: typeof REDACTED;
+  readonly tls: boolean | PublicTlsConfig;
+  readonly keyPrefix: string;
+  readonly clientName: string;
+  readonly connectTimeout: number;
+  readonly commandTimeout: number;
+  readonly maxPending: number;
+  readonly reconnect: { readonly minDelay: number; readonly maxDelay: number };
+  readonly pool: {
+    readonly max: number;
+    readonly min: number;
+    readonly lanes: number;
+    readonly acquireTimeout: number;
+    readonly idleTimeout: number;
+    readonly maxWaiting: number;
+  };
+}
+
+/** The pool's configuration as anybody may see it: a new plain object each time. */
+export function publicConfig(pool: ResolvedPool): PublicPoolConfig {
+  const { topology, reconnect } = pool;
+  const { acquireTimeoutMs, idleTimeoutMs, max, min, lanes, maxWaiting } = pool.pool;
+  const endpoints = topology.kind === 'standalone' ? [topology.endpoint] : topology.nodes;
+  return {
+    code: pool.code,
+    topology: topology.kind,
+    address: endpoints.map(formatEndpoint).join(','),
+    database: pool.database,
+    ...(topology.kind === 'sentinel' ? { master: topology.master } : undefined),
+    ...(pool.username === undefined ? undefined : { username: pool.username }),
+    ...(pool.password === undefined ? undefined : { password: REDACTED }),
+    tls: pool.tls && publicTls(pool.tls),
+    keyPrefix: pool.keyPrefix,
+    clientName: pool.clientName,
+    connectTimeout: pool.connectTimeoutMs,
+    commandTimeout: pool.commandTimeoutMs,
+    maxPending: pool.maxPending,
+    reconnect: { minDelay: reconnect.minDelayMs, maxDelay: reconnect.maxDelayMs },
+    pool: { max, min, lanes, acquireTimeout: acquireTimeoutMs, idleTimeout: idleTimeoutMs, maxWaiting },
+  };
+}
+
+function publicTls({ ca, cert, key, servername, rejectUnauthorized }: TlsOptions): PublicTlsConfig {
+  return {
+    ...(ca?.length ? { ca: REDACTED } : undefined),
+    ...(cert ? { cert: REDACTED } : undefined),
+    ...(key ? { key: REDACTED } : undefined),
+    ...(servername ? { servername } : undefined),
+    rejectUnauthorized: rejectUnauthorized ?? true,
+  };
+}

@@ -1,0 +1,104 @@
+import { inspect } from 'node:util';
+import type { Duration } from '../duration.js';
+import { positiveMs } from '../duration.js';
+import { type Address, parseAddress, parseNode, REDIS_PORT, SENTINEL_PORT } from './address.js';
+import { DEFAULTS } from './defaults.js';
+import { publicConfig } from './redact.js';
+import type { Endpoint, PoolConfig, PoolOptions, ResolvedPool, ResolvedTopology, TlsOptions } from './types.js';
+
+/** A pool whose configuration was found valid, with every default filled in and every duration in ms; frozen. */
+export function resolvePool(code: string, config: PoolConfig): ResolvedPool {
+  const given = typeof config === 'string' ? { address: config } : config;
+  const address = 'address' in given ? mustParse(parseAddress(given.address)) : undefined;
+  const topology = resolveTopology(given, address);
+  return protect({
+    code,
+    topology,
+    database: given.database ?? address?.database ?? DEFAULTS.database,
+    username: given.username || address?.username,
+    password: given.password || address?.password,
+    tls: resolveTls(given.tls ?? address?.tls ?? DEFAULTS.tls),
+    keyPrefix: given.keyPrefix ?? DEFAULTS.keyPrefix,
+    clientName: given.clientName || defaultClientName(code),
+    connectTimeoutMs: ms(given.connectTimeout, DEFAULTS.connectTimeout),
+    commandTimeoutMs: ms(given.commandTimeout, DEFAULTS.commandTimeout),
+    maxPending: given.maxPending ?? DEFAULTS.maxPending,
+    reconnect: resolveReconnect(given),
+    pool: resolveBudget(given),
+  });
+}
+
+function resolveTopology(config: Exclude<PoolConfig, string>, address: Address | undefined): ResolvedTopology {
+  if ('sentinel' in config) {
+    const { master, nodes } = config.sentinel;
+    return { kind: 'sentinel', master, nodes: resolveNodes(nodes, SENTINEL_PORT) };
+  }
+  if ('cluster' in config) return { kind: 'cluster', nodes: resolveNodes(config.cluster, REDIS_PORT) };
+  return { kind: 'standalone', endpoint: (address as Address).endpoint };
+}
+
+function resolveNodes(nodes: readonly string[], defaultPort: number): Endpoint[] {
+  return nodes.map((node) => mustParse(parseNode(node, defaultPort)).endpoint);
+}
+
+function resolveTls(tls: boolean | TlsOptions): false | TlsOptions {
+  if (tls === false) return false;
+  const { ca, cert, key, servername, rejectUnauthorized } = tls === true ? {} : tls;
+  return {
+    ...(ca?.length ? { ca } : undefined),
+    ...(cert ? { cert } : undefined),
+    ...(key ? { key } : undefined),
+    ...(servername ? { servername } : undefined),
+    rejectUnauthorized: rejectUnauthorized ?? DEFAULTS.rejectUnauthorized,
+  };
+}
+
+function resolveReconnect({ reconnect }: PoolOptions): ResolvedPool['reconnect'] {
+  return {
+    minDelayMs: ms(reconnect?.minDelay, DEFAULTS.reconnect.minDelay),
+    maxDelayMs: ms(reconnect?.maxDelay, DEFAULTS.reconnect.maxDelay),
+  };
+}
+
+function resolveBudget({ pool }: PoolOptions): ResolvedPool['pool'] {
+  return {
+    max: pool?.max ?? DEFAULTS.pool.max,
+    min: pool?.min ?? DEFAULTS.pool.min,
+    lanes: pool?.lanes ?? DEFAULTS.pool.lanes,
+    acquireTimeoutMs: ms(pool?.acquireTimeout, DEFAULTS.pool.acquireTimeout),
+    idleTimeoutMs: ms(pool?.idleTimeout, DEFAULTS.pool.idleTimeout),
+    maxWaiting: pool?.maxWaiting ?? DEFAULTS.pool.maxWaiting,
+  };
+}
+
+/** CLIENT SETNAME takes neither spaces nor anything outside printable ASCII; a pool's code may have both. */
+function defaultClientName(code: string): string {
+  return `lagoon:${code.replace(/[^!-~]/gu, '_')}`;
+}
+
+function ms(duration: Duration | undefined, otherwise: number): number {
+  return duration === undefined ? otherwise : positiveMs(duration, 'duration');
+}
+
+function mustParse<T extends object>(parsed: T | { readonly problem: string }): T {
+  if ('problem' in parsed) throw new TypeError(parsed.problem);
+  return parsed;
+}
+
+/** Freezes the pool, and hides its secrets from whoever prints it or an object that holds it. */
+function protect(pool: ResolvedPool): ResolvedPool {
+  const shown = () => publicConfig(pool);
+  Object.defineProperties(pool, { toJSON: { value: shown }, [inspect.custom]: { value: shown } });
+  if (pool.tls) {
+    const shownTls = () => publicConfig(pool).tls;
+    Object.defineProperties(pool.tls, { toJSON: { value: shownTls }, [inspect.custom]: { value: shownTls } });
+  }
+  return deepFreeze(pool);
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) {
+    if (typeof part === 'object' && part !== null) deepFreeze(part);
+  }
+  return Object.freeze(value);
+}

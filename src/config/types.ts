@@ -1,0 +1,132 @@
+import type { Duration } from '../duration.js';
+
+/** TLS of a pool: `true` for the system's authorities, or what to use instead. */
+export interface TlsOptions {
+  /** Certificate authorities to trust, PEM. */
+  ca?: string | string[];
+  /** Client certificate, PEM. */
+  cert?: string;
+  /** Key of the client certificate, PEM. */
+  key?: string;
+  /** Name to check the server's certificate against; default: the host. */
+  servername?: string;
+  /** Whether to refuse a certificate that no trusted authority signed; default `true`. */
+  rejectUnauthorized?: boolean;
+}
+
+/** How long to wait between attempts to connect; the delay doubles from `minDelay` to `maxDelay`, with jitter. */
+export interface ReconnectOptions {
+  /** Delay after the first failure; default 50 ms. */
+  minDelay?: Duration;
+  /** Longest delay; default 500 ms. */
+  maxDelay?: Duration;
+}
+
+/** How many connections a pool holds, and for how long. */
+export interface ConnectionBudget {
+  /** Connections at most, lanes included; default 10. */
+  max?: number;
+  /** Connections kept open while idle, once the pool is in use; default 0. */
+  min?: number;
+  /** Connections shared by all ordinary commands; default 1. */
+  lanes?: number;
+  /** How long a caller waits for a connection of its own; default 3 s. */
+  acquireTimeout?: Duration;
+  /** How long a connection beyond `min` stays open unused; default 30 s. */
+  idleTimeout?: Duration;
+  /** Callers that may wait for a connection of their own at once; default 1000. */
+  maxWaiting?: number;
+}
+
+/** Options of a pool, whatever the topology behind it. */
+export interface PoolOptions {
+  /** ACL user; default: the server's `default` user. */
+  username?: string;
+  password?: string;
+  /** Default `false`. */
+  tls?: boolean | TlsOptions;
+  /** Put before every key that a typed command, a script or a feature sends. */
+  keyPrefix?: string;
+  /** Name of the connections in `CLIENT LIST`; default `lagoon:<code>`. */
+  clientName?: string;
+  /** Longest time for one attempt to connect, handshake included; default 5 s. */
+  connectTimeout?: Duration;
+  /** Longest time for one command, waiting for a connection included; default 5 s. */
+  commandTimeout?: Duration;
+  /** Commands in flight or waiting at most; default 100000. Past it a command is refused with `PoolOverloadedError`. */
+  maxPending?: number;
+  reconnect?: ReconnectOptions;
+  pool?: ConnectionBudget;
+}
+
+/** A pool on one Redis server. */
+export interface StandalonePoolConfig extends PoolOptions {
+  /** `host:port`, `[ipv6]:port`, `/path/redis.sock`, or a `redis://` / `rediss://` URL. */
+  address: string;
+  /** Database number; default 0. */
+  database?: number;
+}
+
+/** A pool on the master that Redis Sentinel names. */
+export interface SentinelPoolConfig extends PoolOptions {
+  sentinel: {
+    /** The name of the master group. */
+    master: string;
+    /** `host:port` of the sentinels. */
+    nodes: string[];
+  };
+  /** Database number; default 0. */
+  database?: number;
+}
+
+/** A pool on a Redis Cluster. */
+export interface ClusterPoolConfig extends PoolOptions {
+  /** `host:port` of some of the nodes. */
+  cluster: string[];
+  /** A cluster has database 0 only. */
+  database?: 0;
+}
+
+/** A pool: an object, or `host:port:db`, `/path/redis.sock:db`, `redis://…`, `rediss://…` for short. */
+export type PoolConfig = string | StandalonePoolConfig | SentinelPoolConfig | ClusterPoolConfig;
+
+/** Everything a registry knows: what `Registry.fromConfig` takes and `schema/registry.schema.json` describes. */
+export interface RegistryConfig<Names extends string = string> {
+  /** For editors; ignored. */
+  $schema?: string;
+  /** The pools by their code. */
+  pools: Record<Names, PoolConfig>;
+}
+
+/** Where a standalone server listens. */
+export type Endpoint = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** Where a pool's connections lead. */
+export type ResolvedTopology =
+  | { readonly kind: 'standalone'; readonly endpoint: Endpoint }
+  | { readonly kind: 'sentinel'; readonly master: string; readonly nodes: readonly Endpoint[] }
+  | { readonly kind: 'cluster'; readonly nodes: readonly Endpoint[] };
+
+/** A validated pool: every default filled in, every duration in ms. */
+export interface ResolvedPool {
+  readonly code: string;
+  readonly topology: ResolvedTopology;
+  readonly database: number;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly tls: false | TlsOptions;
+  readonly keyPrefix: string;
+  readonly clientName: string;
+  readonly connectTimeoutMs: number;
+  readonly commandTimeoutMs: number;
+  readonly maxPending: number;
+  readonly reconnect: { readonly minDelayMs: number; readonly maxDelayMs: number };
+  readonly pool: {
+    readonly max: number;
+    readonly min: number;
+    readonly lanes: number;
+    readonly acquireTimeoutMs: number;
+    readonly idleTimeoutMs: number;
+    readonly maxWaiting: number;
+  };
+}
