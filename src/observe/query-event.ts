@@ -1,0 +1,16 @@
+/** A command that has ended. It is frozen and the same object for every listener. */
+export interface QueryEvent {
+  /** Code of the pool. */
+  readonly pool: string;
+  /** The command in upper case, with the subcommand where it has one: `GET`, `CLIENT ID`. */
+  readonly operation: string;
+  /** The command line, its name included; values and credentials are `?`. */
+  readonly args: readonly string[];
+  /** From the call to the reply, in microseconds. */
+  readonly durationUs: number;
+  /** Why it failed, if it did; a reply that may quote a hidden argument comes without its text. */
+  readonly error?: Error;
+}
+
+/** Called after each command, synchronously: what takes long should go elsewhere. */
+export type QueryHandler = (event: QueryEvent) => void;

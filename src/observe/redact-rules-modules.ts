@@ -1,0 +1,69 @@
+import type { RuleRow } from './redact-rule.js';
+
+const SERIES = 'RETENTION:n ENCODING:k CHUNK_SIZE:n DUPLICATE_POLICY:k ON_DUPLICATE:k IGNORE:nn UNCOMPRESSED';
+const SAMPLES = `LATEST FILTER_BY_TS:n* FILTER_BY_VALUE:nn COUNT:n ALIGN:i BUCKETTIMESTAMP:k EMPTY EXCLUDEEMPTY
+  AGGREGATION:kn`;
+
+/** The commands of the modules that node-redis knows. A search query is hidden whole: it is made of values. */
+export const moduleRules: readonly RuleRow[] = [
+  // JSON: a path is shown, unless it filters by a value.
+  ['kp?[NX XX FPHA:k]', 'JSON.SET'],
+  ['(kp?)*', 'JSON.MSET'],
+  ['kp?', 'JSON.MERGE'],
+  ['kp?*', 'JSON.ARRAPPEND'],
+  ['kpn?*', 'JSON.ARRINSERT'],
+  ['kp?nn', 'JSON.ARRINDEX'],
+  // The path may be left out, and then the value stands in its place.
+  ['k?*', 'JSON.STRAPPEND'],
+  ['kpnn', 'JSON.ARRPOP JSON.ARRTRIM JSON.NUMINCRBY JSON.NUMMULTBY'],
+  ['k[INDENT:? NEWLINE:? SPACE:?]p*', 'JSON.GET'],
+  ['p*', 'JSON.MGET'],
+  [
+    'kp',
+    `JSON.ARRLEN JSON.CLEAR JSON.DEL JSON.FORGET JSON.OBJKEYS JSON.OBJLEN JSON.RESP JSON.STRLEN JSON.TOGGLE JSON.TYPE
+    JSON.DEBUG|MEMORY`,
+  ],
+
+  // Bloom and cuckoo filters, count-min sketch, top-k, t-digest: items and observations are data.
+  ['k?*', 'BF.ADD BF.EXISTS BF.MADD BF.MEXISTS CF.ADD CF.ADDNX CF.COUNT CF.DEL CF.EXISTS CF.MEXISTS CMS.QUERY'],
+  ['k?*', 'TOPK.ADD TOPK.COUNT TOPK.QUERY TDIGEST.ADD TDIGEST.CDF TDIGEST.RANK TDIGEST.REVRANK'],
+  ['k(?n)*', 'CMS.INCRBY TOPK.INCRBY'],
+  ['k[CAPACITY:n ERROR:n EXPANSION:n NOCREATE NONSCALING ITEMS:?*]', 'BF.INSERT CF.INSERT CF.INSERTNX'],
+  ['kn?', 'BF.LOADCHUNK CF.LOADCHUNK'],
+  ['kn*[EXPANSION:n NONSCALING BUCKETSIZE:n MAXITERATIONS:n CELL_SIZE:n]', 'BF.RESERVE CF.RESERVE'],
+  ['kn*[CELL_SIZE:n]', 'BF.SCANDUMP CF.SCANDUMP CMS.INITBYDIM CMS.INITBYPROB TOPK.RESERVE'],
+  ['kn*', 'TDIGEST.BYRANK TDIGEST.BYREVRANK TDIGEST.QUANTILE TDIGEST.TRIMMED_MEAN'],
+  ['k', 'BF.CARD BF.INFO CF.INFO CMS.INFO TOPK.INFO TDIGEST.INFO TDIGEST.MAX TDIGEST.MIN TDIGEST.RESET'],
+  ['k[WITHCOUNT]', 'TOPK.LIST'],
+  ['k[COMPRESSION:n]', 'TDIGEST.CREATE'],
+  ['kck[WEIGHTS:n* COMPRESSION:n OVERRIDE]', 'CMS.MERGE TDIGEST.MERGE'],
+
+  // Time series: a label's name is shown, not its value, and no filter.
+  [`k[${SERIES} LABELS:(k?)*]`, 'TS.CREATE TS.ALTER'],
+  [`ki?[${SERIES} LABELS:(k?)*]`, 'TS.ADD'],
+  ['(ki?)*', 'TS.MADD'],
+  [`kn[TIMESTAMP:i ${SERIES} LABELS:(k?)*]`, 'TS.INCRBY TS.DECRBY'],
+  ['k[LATEST DEBUG]', 'TS.GET TS.INFO'],
+  ['kii', 'TS.DEL'],
+  ['kk[AGGREGATION:kn]n', 'TS.CREATERULE'],
+  ['kk', 'TS.DELETERULE'],
+  [`kii[${SAMPLES}]`, 'TS.RANGE TS.REVRANGE'],
+  [`ckii[${SAMPLES}]`, 'TS.NRANGE TS.NREVRANGE'],
+  [`ii[${SAMPLES} WITHLABELS]?*`, 'TS.MRANGE TS.MREVRANGE'],
+  ['[LATEST WITHLABELS]?*', 'TS.MGET'],
+  ['?*', 'TS.QUERYINDEX'],
+  ['{LABELS VALUES:k}?*', 'TS.QUERYLABELS'],
+  ['ki[BLOCK:nn MAX_COUNT:n]', 'TS.READ'],
+
+  // Search.
+  [
+    'k?*',
+    `FT.AGGREGATE FT.ALTER FT.CREATE FT.DICTADD FT.DICTDEL FT.EXPLAIN FT.EXPLAINCLI FT.HYBRID FT.PROFILE FT.SEARCH
+    FT.SPELLCHECK FT.SUGADD FT.SUGDEL FT.SUGGET FT.SYNUPDATE`,
+  ],
+  ['kk', 'FT.ALIASADD FT.ALIASDEL FT.ALIASLIST FT.ALIASUPDATE FT.DICTDUMP FT.INFO FT.SUGLEN FT.SYNDUMP FT.TAGVALS'],
+  ['k[DD]', 'FT.DROPINDEX'],
+  ['kn[COUNT:n]', 'FT.CURSOR|READ FT.CURSOR|DEL'],
+  ['k', 'FT.CONFIG|GET FT._LIST'],
+  ['k?', 'FT.CONFIG|SET'],
+];
