@@ -1,0 +1,30 @@
+import { AbortError } from '../errors.js';
+
+const callbacksOf = new WeakMap<AbortSignal, Set<() => void>>();
+
+/**
+ * Calls `callback` when `signal` aborts, until the returned function is called. However many callbacks there are, the signal
+ * has one listener: a thousand commands under one signal are no leak that Node should warn of.
+ */
+export function whenAborted(signal: AbortSignal, callback: () => void): () => void {
+  let callbacks = callbacksOf.get(signal);
+  if (!callbacks) {
+    const all = new Set<() => void>();
+    signal.addEventListener(
+      'abort',
+      () => {
+        for (const call of [...all]) call();
+      },
+      { once: true },
+    );
+    callbacksOf.set(signal, all);
+    callbacks = all;
+  }
+  callbacks.add(callback);
+  return () => callbacks.delete(callback);
+}
+
+/** The error of an operation that its caller's signal ended. */
+export function aborted(signal: AbortSignal): AbortError {
+  return new AbortError('The operation was aborted by its signal', { cause: signal.reason });
+}

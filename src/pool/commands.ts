@@ -1,0 +1,152 @@
+import type { RedisArgument, RedisClientType, TypeMapping } from 'redis';
+import { CommandRefusedError, InvalidArgumentError } from '../errors.js';
+import type { Rule } from './command-table.js';
+import { COMMAND_TABLE, type IsolatedMethod, type RefusedMethod } from './command-table.js';
+import { assertCommand, refusal, ruleOfRaw, ruleOfTyped } from './guard.js';
+import { type CommandArgs, commandNames, type Encoder, type ReplyTransform, scanIterators } from './node-redis.js';
+
+/** Replies as node-redis types them, by RESP type; `{}` for its defaults. */
+// biome-ignore lint/complexity/noBannedTypes: node-redis spells "no mapping" as `{}`, and only that type gives its default replies
+export type DefaultTypeMapping = {};
+
+type Client<TM extends TypeMapping> = RedisClientType<
+  DefaultTypeMapping,
+  DefaultTypeMapping,
+  DefaultTypeMapping,
+  3,
+  TM
+>;
+
+// `ReturnType` of a generic method takes the constraint of its type parameter, which makes node-redis's builder `any`.
+declare function typedMulti<TM extends TypeMapping>(client: Client<TM>): ReturnType<typeof client.multi<'typed'>>;
+
+/** The builder of node-redis's `multi()`, which types every reply. */
+export type MultiCommands<TM extends TypeMapping = DefaultTypeMapping> = ReturnType<typeof typedMulti<TM>>;
+
+type CommandMethod = Exclude<
+  Extract<keyof RedisClientType, keyof MultiCommands>,
+  Uppercase<string> | 'sendCommand' | 'select'
+>;
+type IteratorMethod = Extract<keyof RedisClientType, `${string}Iterator`>;
+type PoolMethod = Exclude<CommandMethod, RefusedMethod | IsolatedMethod> | IteratorMethod;
+type OwnMethod = Exclude<CommandMethod, RefusedMethod> | IteratorMethod;
+
+/** Every command of node-redis, its modules and scan iterators, as far as they can share a connection. */
+export type PoolCommands<TM extends TypeMapping = DefaultTypeMapping> = {
+  [K in keyof Client<TM> as K extends PoolMethod ? K : never]: OmitThis<Client<TM>[K]>;
+};
+
+/** Every command of node-redis that a connection of one's own may have. */
+export type IsolatedCommands<TM extends TypeMapping = DefaultTypeMapping> = {
+  [K in keyof Client<TM> as K extends OwnMethod ? K : never]: OmitThis<Client<TM>[K]>;
+};
+
+/** The iterators ask for a client of node-redis as `this`, of which they only use the scan commands. */
+type OmitThis<F> = F extends (this: infer This, ...args: infer A) => infer R
+  ? unknown extends This
+    ? F
+    : (...args: A) => R
+  : F;
+
+/** Client methods of node-redis that are commands but not part of its builder. */
+const CLIENT_METHODS: Readonly<Record<string, string>> = {
+  select: 'SELECT',
+  reset: 'RESET',
+  quit: 'QUIT',
+  watch: 'WATCH',
+  unwatch: 'UNWATCH',
+  monitor: 'MONITOR',
+  unsubscribe: 'UNSUBSCRIBE',
+  pUnsubscribe: 'PUNSUBSCRIBE',
+  sUnsubscribe: 'SUNSUBSCRIBE',
+};
+
+/** Something that commands can be called on: a pool or an isolated connection. */
+export abstract class CommandSender {
+  /** @internal */
+  abstract readonly encoder: Encoder;
+
+  /** @internal Sends what passed the guard. */
+  abstract send(args: CommandArgs, transform: ReplyTransform | undefined, rule: Rule | undefined): Promise<unknown>;
+
+  /**
+   * Sends a command as it is; keys are not prefixed and the reply is not transformed.
+   *
+   * @param args the command's name and its arguments.
+   * @throws {InvalidArgumentError} if an argument is neither a string nor a Buffer.
+   * @throws {CommandRefusedError} if the command would harm other callers.
+   */
+  sendCommand<T = unknown>(args: readonly RedisArgument[]): Promise<T> {
+    try {
+      assertCommand(args);
+      return this.send(args, undefined, ruleOfRaw(args)) as Promise<T>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+}
+
+/** Gives `prototype` a method for every command of node-redis that it does not have itself. */
+export function attachCommands(prototype: CommandSender): void {
+  const { methods, modules } = commandNames();
+  for (const name of methods) define(prototype, name, typedMethod(name));
+  for (const [name, command] of Object.entries(CLIENT_METHODS)) define(prototype, name, refusedMethod(command));
+  for (const [name, iterate] of Object.entries(scanIterators())) define(prototype, name, iterate);
+  for (const [name, functions] of Object.entries(modules)) defineModule(prototype, name, functions);
+}
+
+function define(target: object, name: string, value: unknown): void {
+  if (!(name in target)) Object.defineProperty(target, name, { value, writable: true, configurable: true });
+}
+
+function typedMethod(name: string) {
+  return function (this: CommandSender, ...args: unknown[]): Promise<unknown> {
+    const { encoder } = this;
+    try {
+      const encoded = (encoder[name] as (...args: unknown[]) => CommandArgs)(...args);
+      return this.send(encoded, encoder.transform, ruleOfTyped(encoded));
+    } catch (error) {
+      return Promise.reject(badArguments(name, error as Error));
+    }
+  };
+}
+
+function defineModule(prototype: CommandSender, module: string, functions: readonly string[]): void {
+  // One namespace object per receiver, made at its first use: most callers use no module.
+  const namespaces = new WeakMap<CommandSender, object>();
+  Object.defineProperty(prototype, module, {
+    configurable: true,
+    get(this: CommandSender) {
+      let namespace = namespaces.get(this);
+      if (!namespace) {
+        namespace = Object.fromEntries(functions.map((name) => [name, moduleFunction(this, module, name)]));
+        namespaces.set(this, namespace);
+      }
+      return namespace;
+    },
+  });
+}
+
+function moduleFunction(sender: CommandSender, module: string, name: string) {
+  return (...args: unknown[]): Promise<unknown> => {
+    const { encoder } = sender;
+    try {
+      const namespace = encoder[module] as Record<string, (...args: unknown[]) => CommandArgs>;
+      const encoded = (namespace[name] as (...args: unknown[]) => CommandArgs)(...args);
+      return sender.send(encoded, encoder.transform, ruleOfTyped(encoded));
+    } catch (error) {
+      return Promise.reject(badArguments(`${module}.${name}`, error as Error));
+    }
+  };
+}
+
+function refusedMethod(command: string) {
+  return async () => {
+    throw refusal([command], COMMAND_TABLE[command] as Extract<Rule, { why: string }>);
+  };
+}
+
+function badArguments(method: string, error: Error): Error {
+  if (error instanceof CommandRefusedError || error instanceof InvalidArgumentError) return error;
+  return new InvalidArgumentError(`The arguments of ${method} cannot be encoded: ${error.message}`, { cause: error });
+}

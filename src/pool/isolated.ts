@@ -1,0 +1,191 @@
+import type { RedisClientType, TypeMapping } from 'redis';
+import { ClosedError, type LagoonError } from '../errors.js';
+import { blockingTimeout, blockOn } from './blocking.js';
+import type { Effect, Rule } from './command-table.js';
+import {
+  attachCommands,
+  CommandSender,
+  type DefaultTypeMapping,
+  type IsolatedCommands,
+  type MultiCommands,
+} from './commands.js';
+import { abortWith, type CommandOptions, type PoolCore } from './core.js';
+import { refusal } from './guard.js';
+import type { Lease } from './lease.js';
+import { createMulti } from './multi.js';
+import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
+import type { PendingCommand } from './pending-command.js';
+
+type Client = RedisClientType;
+
+/** A connection of one's own inside `isolated(fn)` and `transaction(fn)`: every command of a pool, and those that need a connection to themselves. */
+export type IsolatedRedis<TM extends TypeMapping = DefaultTypeMapping> = IsolatedConnection<TM> & IsolatedCommands<TM>;
+
+/** What {@link IsolatedRedis} has beside the commands. */
+export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> extends CommandSender {
+  /** @internal */
+  readonly encoder: Encoder;
+  readonly #core: PoolCore;
+  readonly #lease: Lease;
+  readonly #options: CommandOptions;
+  #watching = false;
+  #inMulti = false;
+  #spoiled = false;
+  #over = false;
+
+  /** @internal */
+  constructor(core: PoolCore, lease: Lease, encoder: Encoder, options: CommandOptions) {
+    super();
+    this.#core = core;
+    this.#lease = lease;
+    this.encoder = encoder;
+    this.#options = options;
+  }
+
+  /** Watches keys until the next EXEC, DISCARD or UNWATCH. */
+  async watch(key: string | Buffer | readonly (string | Buffer)[]): Promise<'OK'> {
+    const keys = Array.isArray(key) ? key : [key];
+    const encoded = (this.encoder.del as (keys: unknown) => CommandArgs)(keys).slice(1);
+    return this.sendCommand(['WATCH', ...encoded]);
+  }
+
+  /** Watches nothing any more. */
+  unwatch(): Promise<'OK'> {
+    return this.sendCommand(['UNWATCH']);
+  }
+
+  /** A transaction on this connection; `exec()` rejects with `TransactionConflictError` if a watched key has changed. */
+  multi(): MultiCommands<TM> {
+    const target = {
+      typeMapping: this.#options.typeMapping,
+      command: (args: CommandArgs) => this.#core.command(args, undefined, this.#options.typeMapping),
+      submitTogether: (commands: readonly PendingCommand[]) => this.#submitTogether(commands),
+    };
+    return createMulti(target, this.#core.config.keyPrefix) as unknown as MultiCommands<TM>;
+  }
+
+  /** Shows every command that the server executes; the connection is closed when the callback of `isolated` ends. */
+  monitor(...args: Parameters<Client['monitor']>): ReturnType<Client['monitor']> {
+    return this.#client().monitor(...args);
+  }
+
+  readonly subscribe = ((...args: Parameters<Client['subscribe']>) =>
+    this.#client().subscribe(...args)) as Client['subscribe'];
+  readonly unsubscribe = ((...args: Parameters<Client['unsubscribe']>) =>
+    this.#client().unsubscribe(...args)) as Client['unsubscribe'];
+  readonly pSubscribe = ((...args: Parameters<Client['pSubscribe']>) =>
+    this.#client().pSubscribe(...args)) as Client['pSubscribe'];
+  readonly pUnsubscribe = ((...args: Parameters<Client['pUnsubscribe']>) =>
+    this.#client().pUnsubscribe(...args)) as Client['pUnsubscribe'];
+  readonly sSubscribe = ((...args: Parameters<Client['sSubscribe']>) =>
+    this.#client().sSubscribe(...args)) as Client['sSubscribe'];
+  readonly sUnsubscribe = ((...args: Parameters<Client['sUnsubscribe']>) =>
+    this.#client().sUnsubscribe(...args)) as Client['sUnsubscribe'];
+
+  /** @internal */
+  async send(args: CommandArgs, transform: ReplyTransform | undefined, rule: Rule | undefined): Promise<unknown> {
+    this.#assertOpen();
+    if (rule?.kind === 'refused') throw refusal(args, rule);
+    if (rule?.kind === 'isolated' && rule.method) {
+      throw refusal(args, { ...rule, why: `call the method ${rule.method}() of the isolated connection instead` });
+    }
+    // Inside a MULTI the reply is QUEUED, which no transform expects.
+    const command = this.#core.command(args, this.#inMulti ? undefined : transform, this.#options.typeMapping);
+    const blockMs = rule?.kind === 'blocking' && !this.#inMulti ? rule.blockMs(args) : undefined;
+    if (blockMs !== undefined) return blockOn(this.#core, this.#lease, command, this.#options, blockMs);
+    this.#submit(command, this.#timeout(args, rule));
+    if (rule?.kind === 'isolated' && rule.effect) this.#apply(rule.effect, command);
+    return command.promise;
+  }
+
+  /** @internal Cleans the connection and gives it back; what was not awaited is finished first. */
+  async end(): Promise<void> {
+    this.#over = true;
+    const cleanUp = this.#inMulti ? 'DISCARD' : this.#watching ? 'UNWATCH' : 'PING';
+    if (this.#spoiled) this.#lease.discard();
+    else if (cleanUp !== 'PING' || this.#lease.size > 0) {
+      const command = this.#core.command([cleanUp]);
+      this.#lease.submit(command);
+      await command.promise.catch(() => this.#lease.discard());
+    }
+    this.#lease.giveBack();
+  }
+
+  #submitTogether(commands: readonly PendingCommand[]): LagoonError | undefined {
+    if (this.#over) return overError();
+    for (const command of commands) this.#submit(command, this.#options.timeoutMs);
+    const [first] = commands;
+    // A pipeline has no chain, and leaves what is watched as it is.
+    if (first?.chain) {
+      this.#apply('opens-multi', first);
+      this.#apply('ends-multi', commands.at(-1) as PendingCommand);
+    }
+    return undefined;
+  }
+
+  #submit(command: PendingCommand, timeoutMs: number | undefined): void {
+    this.#lease.submit(command, timeoutMs);
+    if (this.#options.signal) abortWith(this.#options.signal, [command], this.#lease);
+  }
+
+  #timeout(args: CommandArgs, rule: Rule | undefined): number | undefined {
+    const blockMs = rule?.kind === 'refused' ? undefined : rule?.blockMs?.(args);
+    return blockMs === undefined ? this.#options.timeoutMs : blockingTimeout(this.#core, this.#options, blockMs);
+  }
+
+  #apply(effect: Effect, command: PendingCommand): void {
+    // Without a MULTI, EXEC and DISCARD are errors that end nothing.
+    const ends = effect === 'ends-multi' && this.#inMulti;
+    if (effect === 'watches') this.#watching = true;
+    if (effect === 'opens-multi') this.#inMulti = true;
+    if (effect === 'unwatches' || ends) this.#watching = false;
+    if (ends) this.#inMulti = false;
+    if (effect === 'spoils') this.#spoiled = true;
+    // What was never sent (aborted, say) had no effect: nobody knows any more what the connection is like.
+    command.promise.catch(() => {
+      if (!command.written) this.#spoiled = true;
+    });
+  }
+
+  #client() {
+    this.#assertOpen();
+    this.#spoiled = true;
+    return this.#lease.link.client;
+  }
+
+  #assertOpen(): void {
+    if (this.#over) throw overError();
+  }
+}
+
+let attached = false;
+
+/** Runs `fn` with a connection of its own, which goes back clean or not at all. */
+export async function runIsolated<T, TM extends TypeMapping>(
+  core: PoolCore,
+  encoder: Encoder,
+  options: CommandOptions,
+  fn: (redis: IsolatedRedis<TM>) => T | Promise<T>,
+): Promise<T> {
+  if (!attached) {
+    attached = true;
+    attachCommands(IsolatedConnection.prototype);
+  }
+  const error = core.enter(options.signal);
+  if (error) throw error;
+  try {
+    const lease = await core.lease(options.signal);
+    const connection = new IsolatedConnection(core, lease, encoder, options);
+    try {
+      return await fn(connection as unknown as IsolatedRedis<TM>);
+    } finally {
+      await connection.end();
+    }
+  } finally {
+    core.leave();
+  }
+}
+
+function overError(): ClosedError {
+  return new ClosedError('The callback that this connection was lent to has ended; use the connection only inside it');
+}

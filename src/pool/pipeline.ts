@@ -1,0 +1,219 @@
+import { CommandTimeoutError, ConnectionError } from '../errors.js';
+import type { Link } from './link.js';
+import { type CommandOwner, connectionLost, type PendingCommand } from './pending-command.js';
+import { CommandRing } from './ring.js';
+
+/** What a pipeline tells of its commands. */
+export interface PipelineEvents {
+  settled(command: PendingCommand, error?: Error): void;
+  answered?(command: PendingCommand, reply: unknown): void;
+  /** The link is gone; what was not written waits for the next one. */
+  lost?(error: Error): void;
+}
+
+/**
+ * Sends commands over a link in their order, many in flight at once, and owns their deadlines.
+ *
+ * While there is no link, commands wait here. When a link is lost, what was written is rejected and what was not waits for
+ * the next link.
+ */
+export class Pipeline implements CommandOwner {
+  readonly #events: PipelineEvents;
+  readonly #commandTimeoutMs: number;
+  /** Every command that is owed a reply, oldest first. */
+  readonly #owed = new CommandRing();
+  /** Commands not yet handed to the link. */
+  #backlog: PendingCommand[] = [];
+  #link: Link | undefined;
+  #lost: Error | undefined;
+  #flushScheduled = false;
+  #turnStartedAt = 0;
+  #watch: NodeJS.Timeout | undefined;
+  #watchedAt = 0;
+
+  constructor(commandTimeoutMs: number, events: PipelineEvents) {
+    this.#commandTimeoutMs = commandTimeoutMs;
+    this.#events = events;
+  }
+
+  /** Commands that are owed a reply. */
+  get size(): number {
+    return this.#owed.size;
+  }
+
+  get lost(): Error | undefined {
+    return this.#lost;
+  }
+
+  /** Sends `command` at the end of this turn of the event loop, or when there is a link. */
+  submit(command: PendingCommand, timeoutMs = this.#commandTimeoutMs): void {
+    command.owner = this;
+    this.#owed.push(command);
+    if (this.#flushScheduled) this.#backlog.push(command);
+    else this.#openTurn(command);
+    command.timeoutMs = timeoutMs;
+    command.deadline = this.#turnStartedAt + timeoutMs;
+    if (timeoutMs < this.#commandTimeoutMs) this.#expireAlone(command);
+    else if (!this.#watch) this.#startWatch();
+  }
+
+  /** From now on commands go over `link`. */
+  attach(link: Link): void {
+    this.#link = link;
+    this.#lost = undefined;
+    link.onLost = (error) => this.#detach(error);
+    if (link.lost) this.#detach(link.lost);
+    else this.#scheduleFlush();
+  }
+
+  /** Rejects what waits for a link. */
+  failBacklog(error: Error): void {
+    const backlog = this.#backlog;
+    this.#backlog = [];
+    for (const command of backlog) this.#drop(command, error);
+    this.#owed.advance();
+  }
+
+  /** Ends one command for its caller now; it is not sent if it was not yet written. */
+  abandon(command: PendingCommand, error: Error): void {
+    command.fail(error);
+    this.#unsend([command]);
+  }
+
+  /** Ends everything: commands that wait and commands in flight are rejected, the link is destroyed. */
+  destroy(reason: Error): void {
+    this.#link?.destroy(reason);
+    for (const command of this.#owed.toArray()) if (!command.replied) this.#drop(command, reason);
+    this.#backlog = [];
+    this.#owed.advance();
+    this.#stopWatch();
+  }
+
+  answered(command: PendingCommand, reply: unknown): void {
+    this.#owed.advance();
+    this.#events.answered?.(command, reply);
+    // The socket was congested when the backlog was last looked at; a reply says that it drains.
+    if (this.#backlog.length > 0) this.#scheduleFlush();
+  }
+
+  settled(command: PendingCommand, error?: Error): void {
+    this.#events.settled(command, error);
+  }
+
+  // The first command of a turn is handed over at once, which makes node-redis schedule its write for the end of this turn;
+  // our flush, scheduled before, runs ahead of that write and adds the rest. So a turn costs one write and no extra turn.
+  #openTurn(command: PendingCommand): void {
+    const link = this.#link;
+    const free = link !== undefined && this.#backlog.length === 0 && !link.congested;
+    this.#scheduleFlush();
+    if (free) link.write([command]);
+    else this.#backlog.push(command);
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    this.#turnStartedAt = performance.now();
+    setImmediate(this.#flush, this.#link?.congested ?? false);
+  }
+
+  #flush = (wasCongested: boolean): void => {
+    this.#flushScheduled = false;
+    const link = this.#link;
+    if (this.#backlog.length === 0 || !link || (wasCongested && link.congested)) return;
+    const backlog = this.#backlog;
+    this.#backlog = [];
+    link.write(backlog);
+  };
+
+  #detach(error: Error): void {
+    const link = this.#link;
+    if (!link) return;
+    this.#link = undefined;
+    this.#lost = error;
+    const unwritten = link.withdraw();
+    const cut = (command: PendingCommand) => command.chain?.written ?? false;
+    this.#backlog = unwritten.concat(this.#backlog).filter((command) => {
+      // A transaction of which the beginning was written cannot go on over another connection.
+      if (cut(command)) this.#drop(command, connectionLost(command, error));
+      return !command.replied;
+    });
+    this.#owed.advance();
+    this.#events.lost?.(error);
+  }
+
+  #drop(command: PendingCommand, error: Error): void {
+    this.#neverSent(command);
+    command.fail(error);
+  }
+
+  // Only of a command for which no reply will come: nobody may be given the reply of another.
+  #neverSent(command: PendingCommand): void {
+    command.rejected = true;
+    command.replied = true;
+    this.#events.answered?.(command, undefined);
+  }
+
+  #unsend(commands: readonly PendingCommand[]): void {
+    // The rest of a transaction must follow its beginning, or the connection would be left inside a MULTI.
+    const unsendable = commands.filter((command) => !command.written && !command.chain?.written);
+    if (unsendable.length === 0) return;
+    for (const command of unsendable) this.#neverSent(command);
+    this.#backlog = this.#backlog.filter((command) => !command.rejected);
+    this.#link?.dropRejected();
+    this.#owed.advance();
+  }
+
+  #startWatch(): void {
+    const intervalMs = Math.max(1, Math.floor(this.#commandTimeoutMs / 25));
+    this.#watchedAt = performance.now();
+    // What arrived while the event loop was busy is read before the watch looks: timers come before I/O, immediates after.
+    this.#watch = setInterval(() => setImmediate(() => this.#expire(intervalMs)), intervalMs);
+  }
+
+  #stopWatch(): void {
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+  }
+
+  #expire(intervalMs: number): void {
+    const now = performance.now();
+    const late = now - this.#watchedAt > 2 * intervalMs;
+    this.#watchedAt = now;
+    if (this.#owed.size === 0) {
+      this.#stopWatch();
+      return;
+    }
+    // A process that was itself stopped for a while gives the replies one more interval to be read.
+    if (late) return;
+    const owed = this.#owed.toArray();
+    const expired = owed.filter((command) => !command.done && command.deadline <= now);
+    for (const command of expired) command.fail(timedOut(command));
+    this.#unsend(expired);
+    this.#giveUp(owed[0], now);
+  }
+
+  /** A connection that owes a reply for as long again as its command could wait is taken for dead. */
+  #giveUp(oldest: PendingCommand | undefined, now: number): void {
+    if (!oldest?.written || oldest.replied || now < oldest.deadline + this.#commandTimeoutMs) return;
+    const silence = Math.round(now - oldest.deadline + oldest.timeoutMs);
+    this.#link?.destroy(new ConnectionError(`no reply for ${silence} ms`, true));
+  }
+
+  #expireAlone(command: PendingCommand): void {
+    const timer = setTimeout(() => {
+      setImmediate(() => {
+        if (!command.done) this.abandon(command, timedOut(command));
+      });
+    }, command.timeoutMs);
+    const stop = () => clearTimeout(timer);
+    command.promise.then(stop, stop);
+    if (!this.#watch) this.#startWatch();
+  }
+}
+
+function timedOut(command: PendingCommand): CommandTimeoutError {
+  const { timeoutMs, written } = command;
+  const fate = written ? 'it was sent and may have been executed' : 'it was not sent';
+  return new CommandTimeoutError(`No reply to the command within ${timeoutMs} ms; ${fate}`, timeoutMs, written);
+}

@@ -1,0 +1,95 @@
+import type { RedisArgument } from 'redis';
+import { LagoonError } from '../errors.js';
+import type { Link } from './link.js';
+import type { NodeRedisClient } from './node-redis.js';
+import { PendingCommand } from './pending-command.js';
+
+type Queue = ReturnType<NodeRedisClient['_getQueue']>;
+type QueueElement = Parameters<Queue['prependCommandsToWrite']>[0][number];
+
+/**
+ * One connection of node-redis, and the only place that touches its command queue. We hand the queue our own commands
+ * instead of calling `sendCommand`: that spares a promise and several allocations per command, and lets a caller's
+ * timeout or abort end that caller's command alone. node-redis marks these methods as internal, so its version is
+ * pinned to a patch range and a test checks that they are there.
+ */
+export class QueueLink implements Link {
+  readonly client: NodeRedisClient;
+  onLost: ((error: Error) => void) | undefined;
+  onClosed: (() => void) | undefined;
+  readonly #queue: Queue;
+  #lost: Error | undefined;
+
+  constructor(client: NodeRedisClient) {
+    this.client = client;
+    this.#queue = client._getQueue();
+    coalesceWrites(this.#queue);
+    client.on('error', (error: Error) => this.destroy(error));
+    client.on('end', () => this.destroy(new LagoonError('LAGOON_CONNECTION', 'the connection was closed')));
+  }
+
+  get lost(): Error | undefined {
+    return this.#lost;
+  }
+
+  get congested(): boolean {
+    return this.#queue.isWaitingToWrite();
+  }
+
+  write(commands: readonly PendingCommand[]): void {
+    const waiting = this.congested ? this.#queue.extractAllCommands() : [];
+    // The queue asks for mutable elements of its own type, of which a PendingCommand has every field.
+    const all = (waiting.length > 0 ? waiting.concat(commands as never) : commands) as unknown as QueueElement[];
+    this.#queue.prependCommandsToWrite(all);
+    this.client._unpause();
+  }
+
+  withdraw(): PendingCommand[] {
+    const own: PendingCommand[] = [];
+    for (const element of this.#queue.extractAllCommands() as unknown[]) {
+      if (element instanceof PendingCommand) own.push(element);
+      else (element as QueueElement).reject(this.#lost ?? new Error('the connection was closed'));
+    }
+    return own;
+  }
+
+  dropRejected(): void {
+    if (this.congested) this.#queue.prependCommandsToWrite(this.#queue.extractAllCommands());
+  }
+
+  destroy(reason: Error): void {
+    if (this.#lost) return;
+    this.#lost = reason;
+    this.onClosed?.();
+    this.onLost?.(reason);
+    this.client.destroy();
+  }
+}
+
+const CHUNK_CHARACTERS = 64 * 1024;
+
+/** Joins the commands of a turn into large chunks: one stream write for each command costs more than encoding it. */
+function coalesceWrites(queue: Queue): void {
+  const commandsToWrite = queue.commandsToWrite.bind(queue);
+  queue.commandsToWrite = function* () {
+    let text = '';
+    for (const parts of commandsToWrite()) {
+      let chunk: RedisArgument[] | undefined;
+      for (const part of parts) {
+        if (typeof part === 'string') text += part;
+        else {
+          chunk ??= [];
+          chunk.push(text, part);
+          text = '';
+        }
+      }
+      // Who writes may stop after any chunk until the socket drains, and take no more of this generator: a chunk ends with
+      // a whole command, and nothing is kept back behind it.
+      if (chunk || text.length >= CHUNK_CHARACTERS) {
+        yield chunk ? [...chunk, text] : [text];
+        text = '';
+      }
+    }
+    if (text !== '') yield [text];
+  };
+}

@@ -1,0 +1,282 @@
+import { ErrorReply, type RedisArgument, type TypeMapping } from 'redis';
+import { type PublicPoolConfig, publicConfig } from '../config/redact.js';
+import { type Duration, positiveMs } from '../duration.js';
+import { InvalidArgumentError, ReplyError } from '../errors.js';
+import { Locker } from '../lock/locker.js';
+import { runBlocking } from './blocking.js';
+import type { Rule } from './command-table.js';
+import {
+  attachCommands,
+  CommandSender,
+  type DefaultTypeMapping,
+  type MultiCommands,
+  type PoolCommands,
+} from './commands.js';
+import type { CommandOptions } from './core.js';
+import { refusal } from './guard.js';
+import { type IsolatedRedis, runIsolated } from './isolated.js';
+import { createMulti } from './multi.js';
+import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
+import type { PoolRuntime, PoolStats } from './runtime.js';
+import {
+  checkCall,
+  encodeArguments,
+  encodeKeys,
+  evaluate,
+  type Script,
+  type ScriptArgument,
+  type SharedPart,
+} from './script.js';
+import { repliesOf } from './script-batch.js';
+import type { MessageListener, Subscription, SubscriptionKind } from './subscription.js';
+import { runTransaction, type TransactionOptions } from './transaction.js';
+
+/** A named pool: every command of node-redis that can share a connection, and what Lagoon adds. */
+export type RedisPool<TM extends TypeMapping = DefaultTypeMapping> = Pool<TM> & PoolCommands<TM>;
+
+/** Options of `subscribe`, `pSubscribe` and `sSubscribe`. */
+export interface SubscribeOptions {
+  /** Whether the listener gets Buffers; default `false`: strings. */
+  buffers?: boolean;
+  /** Called when the subscription is back after its connection was lost; messages sent meanwhile were missed. */
+  onResubscribe?: () => void;
+}
+
+/** What {@link RedisPool} has beside the commands. */
+export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSender {
+  readonly #runtime: PoolRuntime;
+  readonly #options: CommandOptions;
+  /** @internal */
+  readonly encoder: Encoder;
+
+  /** @internal */
+  constructor(runtime: PoolRuntime, options: CommandOptions) {
+    super();
+    this.#runtime = runtime;
+    this.#options = options;
+    this.encoder = runtime.encoder;
+  }
+
+  /** The pool's configuration with every default filled in; secrets are redacted. */
+  getPoolConfig(): PublicPoolConfig {
+    return publicConfig(this.#runtime.core.config);
+  }
+
+  /** Aborts when the engine begins to close. */
+  get closing(): AbortSignal {
+    return this.#runtime.core.closing.signal;
+  }
+
+  /** Distributed locks on the keys of this pool; the same object for all its views, whose timeout and signal it does not have. */
+  getLocker(): Locker {
+    this.#runtime.locker ??= new Locker(new Pool(this.#runtime, {}));
+    return this.#runtime.locker;
+  }
+
+  /** What the pool is doing at the moment. */
+  stats(): PoolStats {
+    return this.#runtime.stats();
+  }
+
+  /** The same pool with replies typed and decoded by `typeMapping` (node-redis's `RESP_TYPES`). */
+  withTypeMapping<To extends TypeMapping>(typeMapping: To): RedisPool<To> {
+    return this.#view({ typeMapping }) as unknown as RedisPool<To>;
+  }
+
+  /** The same pool, whose commands reject with `AbortError` when `signal` aborts, waiting or in flight. */
+  withAbortSignal(signal: AbortSignal): this {
+    return this.#view({ signal });
+  }
+
+  /**
+   * The same pool with another timeout for each command.
+   *
+   * @throws {InvalidArgumentError} if the duration is not positive.
+   */
+  withTimeout(timeout: Duration): this {
+    return this.#view({ timeoutMs: positiveMs(timeout, 'withTimeout') });
+  }
+
+  /** A transaction: commands are gathered, and `exec()` sends them in one MULTI on a lane; `execAsPipeline()` without MULTI. */
+  multi(): MultiCommands<TM> {
+    const { core } = this.#runtime;
+    const options = this.#options;
+    const target = {
+      typeMapping: options.typeMapping,
+      command: (args: CommandArgs) => core.command(args, undefined, options.typeMapping),
+      submitTogether: (commands: Parameters<typeof core.submitTogether>[0]) => core.submitTogether(commands, options),
+    };
+    return createMulti(target, core.config.keyPrefix) as unknown as MultiCommands<TM>;
+  }
+
+  /**
+   * Runs `fn` on a connection of its own under WATCH, and again while a watched key changed before its EXEC.
+   *
+   * @param fn reads through the connection it is given, then returns `redis.multi()….exec()`.
+   * @throws {TransactionConflictError} if there was a conflict at every attempt.
+   */
+  transaction<T>(fn: (redis: IsolatedRedis<TM>) => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    const { core, encoder } = this.#runtime;
+    return runTransaction(core, encoder, this.#options, fn, options);
+  }
+
+  /** Runs `fn` with a connection of its own; it goes back clean, or is closed if it cannot be cleaned. */
+  isolated<T>(fn: (redis: IsolatedRedis<TM>) => T | Promise<T>): Promise<T> {
+    const { core, encoder } = this.#runtime;
+    return runIsolated(core, encoder, this.#options, fn);
+  }
+
+  /** Listens to channels; resolves when the server has confirmed it. */
+  subscribe(
+    channels: string | readonly string[],
+    listener: MessageListener<string>,
+    options?: SubscribeOptions & { buffers?: false },
+  ): Promise<Subscription>;
+  subscribe(
+    channels: string | readonly string[],
+    listener: MessageListener<Buffer>,
+    options: SubscribeOptions & { buffers: true },
+  ): Promise<Subscription>;
+  subscribe(
+    channels: string | readonly string[],
+    listener: MessageListener | MessageListener<Buffer>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription> {
+    return this.#subscribe('channel', channels, listener, options);
+  }
+
+  /** Listens to every channel that a glob-style pattern matches. */
+  pSubscribe(
+    patterns: string | readonly string[],
+    listener: MessageListener<string>,
+    options?: SubscribeOptions & { buffers?: false },
+  ): Promise<Subscription>;
+  pSubscribe(
+    patterns: string | readonly string[],
+    listener: MessageListener<Buffer>,
+    options: SubscribeOptions & { buffers: true },
+  ): Promise<Subscription>;
+  pSubscribe(
+    patterns: string | readonly string[],
+    listener: MessageListener | MessageListener<Buffer>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription> {
+    return this.#subscribe('pattern', patterns, listener, options);
+  }
+
+  /** Listens to sharded channels (Redis 7). */
+  sSubscribe(
+    channels: string | readonly string[],
+    listener: MessageListener<string>,
+    options?: SubscribeOptions & { buffers?: false },
+  ): Promise<Subscription>;
+  sSubscribe(
+    channels: string | readonly string[],
+    listener: MessageListener<Buffer>,
+    options: SubscribeOptions & { buffers: true },
+  ): Promise<Subscription>;
+  sSubscribe(
+    channels: string | readonly string[],
+    listener: MessageListener | MessageListener<Buffer>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription> {
+    return this.#subscribe('shard', channels, listener, options);
+  }
+
+  /**
+   * Runs a script made by `defineScript`: EVALSHA, or EVAL if the server does not know it. A script with `batch` shares its
+   * script call with others of the same turn of the event loop.
+   *
+   * @param shared what stands once in front of the keys and arguments of all calls that share a script call: give the same
+   *   object with each of them.
+   * @throws {InvalidArgumentError} if keys or arguments are not as the script is defined.
+   */
+  runScript<Reply>(
+    script: Script<Reply>,
+    keys: readonly RedisArgument[],
+    args: readonly ScriptArgument[] = [],
+    shared?: SharedPart,
+  ): Promise<Reply> {
+    const { core } = this.#runtime;
+    const { signal, timeoutMs } = this.#options;
+    try {
+      checkCall(script, keys, args);
+      const { keyPrefix } = core.config;
+      // A batch has one timeout, the pool's; a call with a timeout of its own goes by itself.
+      const batch = script.batch !== undefined && timeoutMs === undefined ? this.#runtime.batcher(script) : undefined;
+      const reply = batch
+        ? batch.run(keys, args, signal, shared)
+        : this.#alone(
+            script,
+            evaluate(
+              core,
+              script,
+              encodeKeys(keys, keyPrefix, shared ? encodeKeys(shared.keys, keyPrefix, []) : []),
+              encodeArguments(args, shared ? encodeArguments(shared.args, []) : []),
+              { ...(signal && { signal }), ...(timeoutMs && { timeoutMs }) },
+            ),
+          );
+      const { transform } = script;
+      return (transform ? reply.then(transform) : reply) as Promise<Reply>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** @internal */
+  send(args: CommandArgs, transform: ReplyTransform | undefined, rule: Rule | undefined): Promise<unknown> {
+    const { core } = this.#runtime;
+    if (rule === undefined) return core.submit(args, transform, this.#options);
+    if (rule.kind !== 'blocking') return Promise.reject(refusal(args, rule));
+    const blockMs = rule.blockMs(args);
+    return blockMs === undefined
+      ? core.submit(args, transform, this.#options)
+      : runBlocking(core, args, transform, this.#options, blockMs);
+  }
+
+  async #alone(script: Script, reply: Promise<unknown>): Promise<unknown> {
+    if (script.batch === undefined) return reply;
+    const [own] = repliesOf(await reply, 1);
+    if (own instanceof ErrorReply) throw new ReplyError(own.message, { cause: own });
+    return own;
+  }
+
+  #view(options: CommandOptions): this {
+    return new Pool(this.#runtime, { ...this.#options, ...options }) as this;
+  }
+
+  #subscribe(
+    kind: SubscriptionKind,
+    channels: string | readonly string[],
+    listener: MessageListener | MessageListener<Buffer>,
+    { buffers = false, onResubscribe }: SubscribeOptions = {},
+  ): Promise<Subscription> {
+    if (typeof listener !== 'function') {
+      return Promise.reject(new InvalidArgumentError('subscribe needs a function that is called with each message'));
+    }
+    const list = typeof channels === 'string' ? [channels] : channels;
+    if (!Array.isArray(list) || list.length === 0 || list.some((channel) => typeof channel !== 'string')) {
+      return Promise.reject(
+        new InvalidArgumentError('subscribe needs the name of a channel, or an array of at least one'),
+      );
+    }
+    const request = {
+      channels: list,
+      listener,
+      buffers,
+      onResubscribe,
+    };
+    return this.#runtime.subscriptions.add(kind, request, this.#options.signal);
+  }
+}
+
+let attached = false;
+
+/** The face of a pool. */
+export function createRedisPool(runtime: PoolRuntime): RedisPool {
+  if (!attached) {
+    attached = true;
+    attachCommands(Pool.prototype);
+  }
+  return new Pool(runtime, {}) as RedisPool;
+}

@@ -1,0 +1,159 @@
+import { ErrorReply, type RedisArgument } from 'redis';
+import { LagoonError, ReplyError } from '../errors.js';
+import { aborted, whenAborted } from './abort.js';
+import type { PoolCore } from './core.js';
+import { encodeArguments, encodeKeys, evaluate, type Script, type ScriptArgument, type SharedPart } from './script.js';
+
+const NO_OPTIONS = {};
+
+interface Call {
+  settle(reply: unknown): void;
+  fail(error: Error): void;
+}
+
+/** The calls that share one script call. */
+interface Batch {
+  readonly calls: Call[];
+  /** What the calls share, and behind it what each of them has. */
+  readonly keys: RedisArgument[];
+  readonly args: RedisArgument[];
+}
+
+/** Gathers the calls of one script that are made in one turn of the event loop into shared script calls. */
+export class ScriptBatcher {
+  readonly #core: PoolCore;
+  readonly #script: Script;
+  readonly #most: number;
+  readonly #flushSoon = () => this.#flush();
+  /** What is sent at the end of this turn; calls are added to the last. */
+  #batches: Batch[] = [];
+  /** What the calls of the last batch share, as it was given and as it is sent. */
+  #shared: SharedPart | undefined;
+  #sharedKeys: RedisArgument[] = [];
+  #sharedArgs: RedisArgument[] = [];
+
+  constructor(core: PoolCore, script: Script, most: number) {
+    this.#core = core;
+    this.#script = script;
+    this.#most = most;
+  }
+
+  /**
+   * Adds one call to this turn's batch. An aborted call is not sent, or its reply is dropped if it was.
+   *
+   * @throws {InvalidArgumentError} if a key or an argument cannot be sent.
+   */
+  run(
+    keys: readonly RedisArgument[],
+    args: readonly ScriptArgument[],
+    signal?: AbortSignal,
+    shared?: SharedPart,
+  ): Promise<unknown> {
+    if (signal?.aborted) return Promise.reject(aborted(signal));
+    if (shared !== this.#shared) this.#share(shared);
+    const batch = this.#batchWithRoom();
+    // Arguments first: a key that cannot be sent then takes nothing back but itself and them.
+    const argsBefore = batch.args.length;
+    encodeArguments(args, batch.args);
+    try {
+      encodeKeys(keys, this.#core.config.keyPrefix, batch.keys);
+    } catch (error) {
+      batch.args.length = argsBefore;
+      throw error;
+    }
+    return new Promise((resolve, reject) => {
+      const call: Call = { settle: resolve, fail: reject };
+      batch.calls.push(call);
+      if (signal) this.#watch(batch, call, signal);
+    });
+  }
+
+  #share(shared: SharedPart | undefined): void {
+    this.#sharedKeys = shared ? encodeKeys(shared.keys, this.#core.config.keyPrefix, []) : [];
+    this.#sharedArgs = shared ? encodeArguments(shared.args, []) : [];
+    this.#shared = shared;
+    if (this.#batches.length > 0) this.#addBatch();
+  }
+
+  #batchWithRoom(): Batch {
+    const last = this.#batches.at(-1);
+    if (last && last.calls.length < this.#most) return last;
+    // Behind everything that this turn still makes ready, and ahead of the write that ends it.
+    if (!last) process.nextTick(this.#flushSoon);
+    return this.#addBatch();
+  }
+
+  #addBatch(): Batch {
+    const batch = { calls: [], keys: this.#sharedKeys.slice(), args: this.#sharedArgs.slice() };
+    this.#batches.push(batch);
+    return batch;
+  }
+
+  #flush(): void {
+    const batches = this.#batches;
+    this.#batches = [];
+    for (const batch of batches) if (batch.calls.length > 0) this.#send(batch);
+  }
+
+  #send({ calls, keys, args }: Batch): void {
+    evaluate(this.#core, this.#script, keys, args, NO_OPTIONS).then(
+      (replies) => deliver(calls, replies),
+      (error) => {
+        for (const call of calls) call.fail(error);
+      },
+    );
+  }
+
+  #watch(batch: Batch, call: Call, signal: AbortSignal): void {
+    const { settle, fail } = call;
+    const stop = whenAborted(signal, () => {
+      if (this.#batches.includes(batch)) this.#remove(batch, call);
+      fail(aborted(signal));
+    });
+    call.settle = (reply) => {
+      stop();
+      settle(reply);
+    };
+    call.fail = (error) => {
+      stop();
+      fail(error);
+    };
+  }
+
+  #remove(batch: Batch, call: Call): void {
+    const { keys = 0, args = 0 } = this.#script;
+    const { length } = batch.calls;
+    const index = batch.calls.indexOf(call);
+    batch.calls.splice(index, 1);
+    batch.keys.splice(batch.keys.length - (length - index) * keys, keys);
+    batch.args.splice(batch.args.length - (length - index) * args, args);
+  }
+}
+
+function deliver(calls: readonly Call[], reply: unknown): void {
+  let replies: unknown[];
+  try {
+    replies = repliesOf(reply, calls.length);
+  } catch (error) {
+    for (const call of calls) call.fail(error as Error);
+    return;
+  }
+  for (let i = 0; i < calls.length; i++) {
+    const own = replies[i];
+    if (own instanceof ErrorReply) (calls[i] as Call).fail(new ReplyError(own.message, { cause: own }));
+    else (calls[i] as Call).settle(own);
+  }
+}
+
+/**
+ * The replies of a batched script to so many calls; node-redis's error where a call failed.
+ *
+ * @throws {LagoonError} if there is not one reply per call.
+ */
+export function repliesOf(reply: unknown, calls: number): unknown[] {
+  if (!Array.isArray(reply) || reply.length !== calls) {
+    const got = Array.isArray(reply) ? `${reply.length} replies` : typeof reply;
+    throw new LagoonError('LAGOON_SCRIPT', `A batched script must return one reply per call: ${calls}, got ${got}`);
+  }
+  return reply;
+}

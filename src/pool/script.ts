@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import type { RedisArgument } from 'redis';
+import { InvalidArgumentError, ReplyError } from '../errors.js';
+import type { CommandOptions, PoolCore } from './core.js';
+
+/** What {@link defineScript} takes. */
+export interface ScriptDefinition<Reply> {
+  /** The source. */
+  readonly lua: string;
+  /** How many keys one call has; default: any number. Needed with `batch`. */
+  readonly keys?: number;
+  /** How many arguments one call has; default: any number. Needed with `batch`. */
+  readonly args?: number;
+  /** Makes the reply of one call; default: the reply as node-redis decodes it. */
+  readonly transform?: (reply: unknown) => Reply;
+  /**
+   * Lets calls of one turn of the event loop share one script call, this many at most; default: every call by itself.
+   * The script then serves any number of calls: their keys and arguments stand one behind the other in KEYS and ARGV, and
+   * it returns an array with one reply per call, where an error (`redis.error_reply`) is the error of that call alone.
+   */
+  readonly batch?: number;
+}
+
+/** A script that `runScript` runs; made by {@link defineScript}. */
+export interface Script<Reply = unknown> extends ScriptDefinition<Reply> {
+  /** Its SHA-1, by which Redis knows it. */
+  readonly sha: string;
+}
+
+/** An argument of a script; a number is sent in decimal. */
+export type ScriptArgument = RedisArgument | number;
+
+/** Keys and arguments that all calls of a batched script have in common: they stand once, in front of those of the calls. */
+export interface SharedPart {
+  readonly keys: readonly RedisArgument[];
+  readonly args: readonly ScriptArgument[];
+}
+
+/**
+ * Defines a Lua script once, for any number of calls of `runScript`.
+ *
+ * @throws {InvalidArgumentError} if the source is empty, a count is not a whole number, or `batch` stands without counts.
+ */
+export function defineScript<Reply = unknown>(definition: ScriptDefinition<Reply>): Script<Reply> {
+  const { lua, keys, args, batch } = definition;
+  if (typeof lua !== 'string' || lua.trim() === '')
+    throw new InvalidArgumentError('lua must be the source of a script');
+  for (const [name, count, least] of [
+    ['keys', keys, 0],
+    ['args', args, 0],
+    ['batch', batch, 1],
+  ] as const) {
+    if (count !== undefined && !(Number.isSafeInteger(count) && count >= least)) {
+      throw new InvalidArgumentError(`${name} must be a whole number of ${least} or more, got ${String(count)}`);
+    }
+  }
+  if (batch !== undefined && (keys === undefined || keys === 0 || args === undefined)) {
+    throw new InvalidArgumentError('A script with batch needs the number of keys (1 or more) and args of one call');
+  }
+  return Object.freeze({ ...definition, sha: createHash('sha1').update(lua).digest('hex') });
+}
+
+/** Checks one call's keys and arguments against the definition. */
+export function checkCall(script: Script, keys: readonly RedisArgument[], args: readonly ScriptArgument[]): void {
+  if (!Array.isArray(keys) || !Array.isArray(args)) {
+    throw new InvalidArgumentError('runScript takes an array of keys and an array of arguments');
+  }
+  if (script.keys !== undefined && keys.length !== script.keys) throw wrongCount('keys', script.keys, keys.length);
+  if (script.args !== undefined && args.length !== script.args) throw wrongCount('args', script.args, args.length);
+}
+
+/** Adds the keys to `target` as they are sent. */
+export function encodeKeys(
+  keys: readonly RedisArgument[],
+  keyPrefix: string,
+  target: RedisArgument[],
+): RedisArgument[] {
+  const { length } = target;
+  try {
+    for (const key of keys) target.push(prefixed(keyPrefix, key));
+    return target;
+  } catch (error) {
+    target.length = length;
+    throw error;
+  }
+}
+
+/** Adds the arguments to `target` as they are sent. */
+export function encodeArguments(args: readonly ScriptArgument[], target: RedisArgument[]): RedisArgument[] {
+  const { length } = target;
+  try {
+    for (const arg of args) target.push(encodeArgument(arg));
+    return target;
+  } catch (error) {
+    target.length = length;
+    throw error;
+  }
+}
+
+/** Sends a script: EVALSHA, and EVAL for this call if the server does not know it. */
+export function evaluate(
+  core: PoolCore,
+  script: Script,
+  keys: readonly RedisArgument[],
+  args: readonly RedisArgument[],
+  options: CommandOptions,
+): Promise<unknown> {
+  const command = (name: string, source: string) => [name, source, String(keys.length)].concat(keys as [], args as []);
+  return core.submit(command('EVALSHA', script.sha), undefined, options).catch((error) => {
+    if (error instanceof ReplyError && error.replyCode === 'NOSCRIPT') {
+      return core.submit(command('EVAL', script.lua), undefined, options);
+    }
+    throw error;
+  });
+}
+
+function prefixed(prefix: string, key: RedisArgument): RedisArgument {
+  if (typeof key === 'string') return prefix + key;
+  if (Buffer.isBuffer(key)) return prefix === '' ? key : Buffer.concat([Buffer.from(prefix), key]);
+  throw new InvalidArgumentError(`A script's key must be a string or a Buffer, got ${typeof key}`);
+}
+
+function encodeArgument(argument: ScriptArgument): RedisArgument {
+  if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
+  if (typeof argument === 'number' && Number.isFinite(argument)) return String(argument);
+  throw new InvalidArgumentError(
+    `A script's argument must be a string, a Buffer or a finite number, got ${String(argument)}`,
+  );
+}
+
+function wrongCount(what: string, expected: number, got: number): InvalidArgumentError {
+  return new InvalidArgumentError(`The script takes ${expected} ${what}, got ${got}`);
+}
