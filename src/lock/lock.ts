@@ -1,0 +1,231 @@
+import type { RedisArgument } from 'redis';
+import { type Duration, positiveMs } from '../duration.js';
+import type { Claim, Held } from './claim.js';
+import { LockLostError } from './errors.js';
+import type { Renewable, Renewals } from './renewal.js';
+
+/** What a lock needs of the locker that made it. */
+export interface LockOwner {
+  readonly renewals: Renewals;
+  /** `sooner`: the time that is left was longer before. */
+  refresh(claim: Claim, fence: number, ttlMs: number, sooner: boolean): Promise<boolean>;
+  timeLeft(claim: Claim): Promise<number>;
+  release(claim: Claim, fence: number): Promise<boolean>;
+}
+
+/** A lock that was obtained. It is held until it is released, it expires, or it is known to be lost. */
+export class Lock implements AsyncDisposable, Renewable {
+  /**
+   * Grows with every holder of the key, across expiry, restarts and `FLUSHALL`: microseconds of the server's clock, or one
+   * more than the last. Give it to what the lock guards, and let that refuse a fence smaller than the greatest it has seen.
+   */
+  readonly fence: number;
+  readonly #owner: LockOwner;
+  readonly #claim: Claim;
+  #expiresAt: number;
+  #ttlMs: number;
+  #autoRenews = false;
+  #state: 'held' | 'released' | 'lost' = 'held';
+  #lostBecause: LockLostError | undefined;
+  #abort: AbortController | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #renewal: Promise<unknown> | undefined;
+  #releasing: Promise<boolean> | undefined;
+
+  /** @internal */
+  constructor(owner: LockOwner, claim: Claim, held: Held) {
+    this.#owner = owner;
+    this.#claim = claim;
+    this.fence = held.fence;
+    this.#expiresAt = held.expiresAt;
+    this.#ttlMs = claim.ttlMs;
+  }
+
+  /** The key, or the first of several. */
+  get key(): RedisArgument {
+    return this.#claim.keys[0] as RedisArgument;
+  }
+
+  get keys(): readonly RedisArgument[] {
+    return this.#claim.keys;
+  }
+
+  /** What proves that the lock is ours: 128 random bits, unless the caller gave another. */
+  get token(): string {
+    return this.#claim.token;
+  }
+
+  /** What the caller stored with it; default `''`. */
+  get metadata(): string {
+    return this.#claim.metadata;
+  }
+
+  /** When it is over if nothing is done, in ms on the clock of `performance.now()`; counted from before the request was sent. */
+  get expiresAt(): number {
+    return this.#expiresAt;
+  }
+
+  /** Whether it is held, as far as this process can tell without asking. */
+  get held(): boolean {
+    this.#notice();
+    return this.#state === 'held';
+  }
+
+  /**
+   * Aborts with a {@link LockLostError} the moment it can no longer be claimed that the lock is held: at its local deadline, even
+   * if Redis cannot be reached, or when Redis says that it is gone. Not on release.
+   */
+  get signal(): AbortSignal {
+    this.#abort ??= this.#createSignal();
+    return this.#abort.signal;
+  }
+
+  /**
+   * The time that is left in ms, as the server sees it; 0 once it is lost or released.
+   *
+   * @throws {ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked.
+   */
+  async ttl(): Promise<number> {
+    if (!this.held) return 0;
+    return this.#owner.timeLeft(this.#claim);
+  }
+
+  /**
+   * Sets the time that is left to `ttl`, counted from now.
+   *
+   * @returns `false` if the lock is lost or released.
+   * @throws {InvalidArgumentError} if `ttl` is not positive. {@link ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked;
+   *   the lock is then held until its present deadline.
+   */
+  async refresh(ttl: Duration): Promise<boolean> {
+    const ttlMs = positiveMs(ttl, 'ttl');
+    if (!this.held) return false;
+    this.#ttlMs = ttlMs;
+    const refreshed = await this.#refreshTo(ttlMs);
+    if (!refreshed || !this.held) return false;
+    // The next renewal was due in the measure of the time before.
+    if (this.#autoRenews) this.autoRenew();
+    return true;
+  }
+
+  /**
+   * Gives the lock back; whoever waits first gets it.
+   *
+   * @returns whether it was still ours; `false` when called again.
+   * @throws {ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked; the lock then ends with its expiry.
+   */
+  release(): Promise<boolean> {
+    if (this.#releasing) return this.#releasing.then(() => false);
+    this.#releasing = this.#release();
+    return this.#releasing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  /** @internal Keeps the lock by renewing it at every third of its time. */
+  autoRenew(): void {
+    this.#autoRenews = true;
+    this.#owner.renewals.add(this);
+  }
+
+  /** @internal Why it is lost, if it is. */
+  get lostBecause(): LockLostError | undefined {
+    this.#notice();
+    return this.#lostBecause;
+  }
+
+  /** @internal */
+  get renewEveryMs(): number {
+    return this.#ttlMs / 3;
+  }
+
+  /** @internal Called by the renewals; resolves with whether there is still something to renew. */
+  async renew(): Promise<boolean> {
+    if (!this.held) return false;
+    this.#renewal = this.#refreshTo(this.#ttlMs).catch(() => undefined);
+    await this.#renewal;
+    this.#renewal = undefined;
+    return this.held;
+  }
+
+  async #refreshTo(ttlMs: number): Promise<boolean> {
+    const sentAt = performance.now();
+    const refreshed = await this.#owner.refresh(this.#claim, this.fence, ttlMs, sentAt + ttlMs < this.#expiresAt);
+    if (this.#state !== 'held') return refreshed;
+    if (!refreshed) this.#lose('Redis does not hold it any more');
+    else {
+      // A refresh may shorten the time, and of two at once the later one counts.
+      const sooner = sentAt + ttlMs < this.#expiresAt;
+      this.#expiresAt = sentAt + ttlMs;
+      if (sooner && this.#timer) this.#watchDeadline();
+    }
+    return refreshed;
+  }
+
+  // The order matters: a renewal in flight must not come after the release, and a new one must not begin.
+  #release(): Promise<boolean> {
+    this.#notice();
+    const wasLost = this.#state === 'lost';
+    if (!wasLost) this.#state = 'released';
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#owner.renewals.delete(this);
+    const giveBack = () => this.#owner.release(this.#claim, this.fence);
+    const wasOurs = this.#renewal ? this.#renewal.then(giveBack) : giveBack();
+    return wasLost ? wasOurs.then(() => false) : wasOurs;
+  }
+
+  // Whoever looks must see that the deadline has passed, even if the event loop was too busy to run the timer.
+  #notice(): void {
+    if (this.#state === 'held' && performance.now() >= this.#expiresAt) this.#lose('its time is over');
+  }
+
+  #lose(why: string): void {
+    if (this.#state !== 'held') return;
+    this.#state = 'lost';
+    this.#lostBecause = new LockLostError(this.keys, why);
+    clearTimeout(this.#timer);
+    this.#owner.renewals.delete(this);
+    this.#abort?.abort(this.#lostBecause);
+  }
+
+  // Made when it is first asked for: most locks are released long before anybody would.
+  #createSignal(): AbortController {
+    const abort = new AbortController();
+    this.#notice();
+    if (this.#lostBecause) {
+      abort.abort(this.#lostBecause);
+      return abort;
+    }
+    const notice = () => this.#notice();
+    const { signal } = abort;
+    const aborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')?.get as () => boolean;
+    Object.defineProperty(signal, 'aborted', {
+      configurable: true,
+      get() {
+        notice();
+        return aborted.call(signal);
+      },
+    });
+    Object.defineProperty(signal, 'throwIfAborted', {
+      configurable: true,
+      value: () => {
+        if (signal.aborted) throw signal.reason;
+      },
+    });
+    this.#watchDeadline();
+    return abort;
+  }
+
+  #watchDeadline(): void {
+    if (this.#state !== 'held') return;
+    clearTimeout(this.#timer);
+    const delay = Math.min(Math.max(0, this.#expiresAt - performance.now()), 2 ** 31 - 1);
+    this.#timer = setTimeout(() => {
+      this.#notice();
+      // The deadline was moved meanwhile.
+      this.#watchDeadline();
+    }, delay).unref();
+  }
+}

@@ -1,0 +1,224 @@
+import { randomUUID } from 'node:crypto';
+import type { RedisArgument } from 'redis';
+import { type Duration, nonNegativeMs, positiveMs } from '../duration.js';
+import { InvalidArgumentError } from '../errors.js';
+import { log } from '../observe/debug.js';
+import { aborted, whenAborted } from '../pool/abort.js';
+import { type Claim, type ClaimKind, type Held, randomToken } from './claim.js';
+import { LockNotObtainedError } from './errors.js';
+import { BOOK, checkKeys } from './keys.js';
+import { Lock, type LockOwner } from './lock.js';
+import { Mutex } from './mutex.js';
+import type { ObtainOptions, ObtainsKind, WaitTimeout } from './obtain.js';
+import { ReadWriteLock } from './read-write-lock.js';
+import { Renewals } from './renewal.js';
+import { heldBy, Requests } from './requests.js';
+import { Reentrance, type RunOptions } from './run.js';
+import { look, type ObtainReply } from './scripts.js';
+import { Semaphore } from './semaphore.js';
+import type { LockStore } from './store.js';
+import { WaitingRoom } from './waiting-room.js';
+
+/** How a key is doing. */
+export interface LockState {
+  readonly held: boolean;
+  /** The time that is left in ms; -1 if the holder, none of ours, set no expiry. */
+  readonly ttl: number;
+  /** The holder's fence; `undefined` if the holder is none of ours. */
+  readonly fence: number | undefined;
+  /** Claims that wait. */
+  readonly waiting: number;
+}
+
+/** Distributed locks on the keys of one pool. Made by `redis.getLocker()`. */
+export class Locker implements LockOwner, ObtainsKind {
+  /** @internal */
+  readonly renewals = new Renewals();
+  readonly #store: LockStore;
+  readonly #requests: Requests;
+  readonly #room: WaitingRoom;
+  readonly #reentrance = new Reentrance(this);
+
+  /** @internal */
+  constructor(store: LockStore) {
+    this.#store = store;
+    const channel = `lagoon:lock:${randomUUID()}`;
+    this.#requests = new Requests(store, channel);
+    this.#room = new WaitingRoom(store, this.#requests, channel);
+  }
+
+  /**
+   * Obtains the lock on a key, or on all of several keys at once.
+   *
+   * Waiting is first in, first out, across processes. With `waitTimeout` 0 there is exactly one attempt.
+   *
+   * @param ttl the lock expires after it, unless it is refreshed or renewed.
+   * @param waitTimeout how long to wait while another holds it; default 0. It may be longer than `ttl`, or `Infinity`.
+   * @returns `null` if another held it for all that time.
+   * @throws {InvalidArgumentError} for what can never be right; nothing was sent.
+   * @throws {AbortError} when the signal aborts. {@link ReplyError} if the key holds another type, or Redis is read-only.
+   * @throws {ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked: not the same as not obtained.
+   */
+  obtain(
+    keys: RedisArgument | readonly RedisArgument[],
+    ttl: Duration,
+    waitTimeout: WaitTimeout = 0,
+    options: ObtainOptions = {},
+  ): Promise<Lock | null> {
+    return this.obtainKind('x', 1, keys, ttl, waitTimeout, options);
+  }
+
+  /**
+   * Obtains the lock at once or not at all.
+   *
+   * @returns the function that gives it back, which resolves with whether it was still ours.
+   * @throws {LockNotObtainedError} if another holds it.
+   */
+  async tryLock(key: RedisArgument, ttl: Duration): Promise<() => Promise<boolean>> {
+    const lock = await this.obtain(key, ttl);
+    if (!lock) throw new LockNotObtainedError([key]);
+    return () => lock.release();
+  }
+
+  /**
+   * Obtains the lock, renews it while `fn` runs, and releases it. Inside `fn`, a further `run` on the same key joins this one.
+   *
+   * @throws what `fn` throws. {@link LockNotObtainedError} if another held it for all of `waitTimeout`.
+   * @throws {LockLostError} if the lock was lost while `fn` ran, unless `fn` failed first; `lock.signal` tells `fn` at once.
+   */
+  run<T>(key: RedisArgument, options: RunOptions, fn: (lock: Lock) => T | Promise<T>): Promise<T> {
+    return this.#reentrance.run(key, options, fn);
+  }
+
+  /** A mutex on a key that this object can acquire again while it holds it. */
+  mutex(key: RedisArgument, options: { ttl: Duration }): Mutex {
+    return new Mutex(this, key, positiveMs(options.ttl, 'ttl'));
+  }
+
+  /** A lock that many readers may hold at once, or one writer. */
+  readWriteLock(key: RedisArgument): ReadWriteLock {
+    return new ReadWriteLock(this, key);
+  }
+
+  /**
+   * A lock that `permits` holders may have at once.
+   *
+   * @throws {InvalidArgumentError} unless `permits` is a whole number of 1 or more.
+   */
+  semaphore(key: RedisArgument, permits: number): Semaphore {
+    return new Semaphore(this, key, permits);
+  }
+
+  /** How the exclusive lock on a key is doing. */
+  async inspect(key: RedisArgument): Promise<LockState> {
+    checkKeys([key]);
+    const [held, ttl, fence, waiting] = await this.#store.runScript(look, [BOOK, key]);
+    return { held: held === 1, ttl, fence: fence === '' ? undefined : Number(fence), waiting };
+  }
+
+  /** @internal */
+  async obtainKind(
+    kind: ClaimKind,
+    permits: number,
+    keys: RedisArgument | readonly RedisArgument[],
+    ttl: Duration,
+    waitTimeout: WaitTimeout,
+    options: ObtainOptions,
+  ): Promise<Lock | null> {
+    const claim = this.#claim(kind, permits, Array.isArray(keys) ? keys : [keys as RedisArgument], ttl, options);
+    const waitMs = waitTimeout === Number.POSITIVE_INFINITY ? waitTimeout : nonNegativeMs(waitTimeout, 'waitTimeout');
+    const { signal } = options;
+    if (signal?.aborted) throw aborted(signal);
+    const sentAt = performance.now();
+    // Nobody waits for most locks: one question without a place in the queue, before anything that waiting needs.
+    const mayQueue = waitMs > 0 && this.#room.isOpen;
+    const first = mayQueue ? undefined : heldBy(await this.#askOnce(claim, signal), sentAt, claim.ttlMs);
+    const held = await this.#inTime(first, claim, sentAt + waitMs, signal);
+    if (!held) return null;
+    const lock = new Lock(this, claim, held);
+    if (options.autoRenew) lock.autoRenew();
+    return lock;
+  }
+
+  /** @internal */
+  refresh(claim: Claim, fence: number, ttlMs: number, sooner: boolean): Promise<boolean> {
+    return this.#requests.refresh(claim, fence, ttlMs, sooner);
+  }
+
+  /** @internal */
+  timeLeft(claim: Claim): Promise<number> {
+    return this.#requests.timeLeft(claim);
+  }
+
+  /** @internal */
+  release(claim: Claim, fence: number): Promise<boolean> {
+    const sentAt = performance.now();
+    return this.#requests.release(claim, fence).then(
+      (reply) => {
+        if (typeof reply === 'number') return reply === 1;
+        this.#room.deliver(reply[2], reply[1], sentAt);
+        return reply[0] === 1;
+      },
+      (error) => {
+        // The reply that is lost may have told waiters of this process that it is their turn.
+        this.#room.askAllSoon();
+        throw error;
+      },
+    );
+  }
+
+  #askOnce(claim: Claim, signal: AbortSignal | undefined): Promise<ObtainReply> {
+    const asked = this.#requests.obtain(claim);
+    if (!signal) return asked;
+    return new Promise((resolve, reject) => {
+      const stop = whenAborted(signal, () => {
+        reject(aborted(signal));
+        // Nobody is left who would release what Redis gives now.
+        asked
+          .then((reply) => heldBy(reply, 0, 0))
+          .then((held) => held && this.release(claim, held.fence))
+          .catch((error: Error) => log.lock('cannot give back a lock that was aborted: %s', error.message));
+      });
+      asked.then(resolve, reject).finally(stop);
+    });
+  }
+
+  /** `held` if it is not over yet; else waits for another, as long as there is time. */
+  #inTime(
+    held: Held | undefined,
+    claim: Claim,
+    giveUpAt: number,
+    signal: AbortSignal | undefined,
+  ): Held | Promise<Held | undefined> | undefined {
+    const now = performance.now();
+    if (held && held.expiresAt > now) return held;
+    return held || giveUpAt > now ? this.#waitFor(held, claim, giveUpAt, signal) : undefined;
+  }
+
+  async #waitFor(
+    over: Held | undefined,
+    claim: Claim,
+    giveUpAt: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Held | undefined> {
+    // A lock that is already over when it comes (a slow reply, a stopped process) is none.
+    if (over) await this.release(claim, over.fence);
+    const waitMs = giveUpAt - performance.now();
+    if (waitMs <= 0) return undefined;
+    const held = await this.#room.wait(claim, waitMs, signal);
+    return held && this.#inTime(held, claim, giveUpAt, signal);
+  }
+
+  #claim(
+    kind: ClaimKind,
+    permits: number,
+    keys: readonly RedisArgument[],
+    ttl: Duration,
+    { token = randomToken(), metadata = '' }: ObtainOptions,
+  ): Claim {
+    if (typeof token !== 'string' || token === '') throw new InvalidArgumentError('token must be a non-empty string');
+    if (typeof metadata !== 'string') throw new InvalidArgumentError('metadata must be a string');
+    checkKeys(keys);
+    return { keys, kind, permits, token, metadata, value: token + metadata, ttlMs: positiveMs(ttl, 'ttl') };
+  }
+}

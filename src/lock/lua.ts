@@ -1,0 +1,264 @@
+/*
+ * What the scripts of the locks have in common, so that there is one account of what it means to hold, to wait and to
+ * hand over.
+ *
+ * A claim is what one caller asks for, on one key or on several. At each key there are in Redis:
+ *   the key  who holds it: a holder is written `<value>#<fence>`. Kind `x` (exclusive): a string with an expiry, as SET NX PX
+ *            makes it. Kinds `r` and `w` (readers, a writer) and `s` (a semaphore): a sorted set of kind and holder, by the
+ *            expiry in ms.
+ *   a queue  a list of the claims that wait there, packed, in their order. It is in the slot of the key.
+ * and for all keys that a script can reach, KEYS[1]:
+ *   the book the last fence, and, behind a space, until when in ms somebody may be waiting somewhere. Who waits says so again
+ *            before that time. As long as nobody does, no queue needs a look.
+ */
+
+/** The queue of a key hashes to the slot of the key, by the key's own hash tag or by being one around it. */
+export const QUEUE_OF = `
+local function queue_of(key)
+  return string.find(key, '{[^}]+}') and key .. ':lagoon:queue' or '{' .. key .. '}:lagoon-queue'
+end
+`;
+
+/**
+ * The clock and the book. Every script that gives or takes begins with it. `read` gives what the book
+ * says. A fence is 16 digits, so that two of them compare as strings: the server's clock in µs, so that it grows even if the
+ * book is lost, or one more than the last, so that it grows even if the clock does not.
+ */
+const clock = (read: string) => `
+local call = redis.call
+local time = call('TIME')
+local ms = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Put together and not calculated: arithmetic on strings and formatting cost as much as a command.
+local us = time[1] .. string.sub('000000', #time[2] + 1) .. time[2]
+local book = ${read}
+local fence = us
+local waiting_until
+if book then
+  if #book > 16 then
+    waiting_until = tonumber(string.sub(book, 18))
+    if waiting_until <= ms then waiting_until = nil end
+    book = string.sub(book, 1, 16)
+  end
+  if book >= us then fence = string.format('%.0f', book + 1) end
+end
+`;
+
+/** Reads the book. */
+export const CLOCK = clock(`call('GET', KEYS[1])`);
+/** Reads the book and writes the clock into it as the fence that is about to be given: one call instead of two. */
+export const CLOCK_AND_FENCE = clock(`call('SET', KEYS[1], us, 'GET')`);
+
+/** Everything that is needed once somebody waits or a place is taken. Follows {@link QUEUE_OF} and {@link CLOCK}. */
+export const QUEUES = `
+local WAITING_MS, KEEP_MS = 60000, 86400000
+local own = ''
+local grants = {}
+
+local function digits(n) return string.format('%.0f', n) end
+
+local function note(last)
+  call('SET', KEYS[1], waiting_until and last .. ' ' .. digits(waiting_until) or last)
+end
+
+local function place(key) return { key = key, queue = queue_of(key) } end
+
+local function pack(claim, list)
+  local flat = { claim.id, claim.channel, claim.ttl, claim.kind, claim.permits, claim.value }
+  if #list > 1 then
+    for _, at in ipairs(list) do flat[#flat + 1] = at.key end
+  end
+  return cmsgpack.pack(flat)
+end
+
+-- A claim that names no keys is for the one that it waits at.
+local function unpack_claim(packed, here)
+  local flat = cmsgpack.unpack(packed)
+  local claim = { id = flat[1], channel = flat[2], ttl = flat[3], kind = flat[4], permits = flat[5], value = flat[6] }
+  local list = {}
+  for i = 7, #flat do list[#list + 1] = place(flat[i]) end
+  if #list == 0 then list[1] = here end
+  return claim, list
+end
+
+local function vacant(key, claim)
+  if claim.kind == 'x' then return call('EXISTS', key) == 0 end
+  call('ZREMRANGEBYSCORE', key, '-inf', ms)
+  local first = call('ZRANGE', key, 0, 0)[1]
+  if not first then return true end
+  if claim.kind == 's' then return call('ZCARD', key) < tonumber(claim.permits) end
+  return claim.kind == 'r' and string.sub(first, 1, 1) == 'r'
+end
+
+-- Whether a holder is this value, whole, with this fence, or with any if none is given.
+local function is(holder, value, fence)
+  local behind = string.sub(holder, #value + 2)
+  return string.sub(holder, 1, #value + 1) == value .. '#' and (behind == fence or not fence and string.match(behind, '^%d+$'))
+end
+
+-- The holder as it is written, if it is this claim: with the fence that the claim gives, or with any if it gives none.
+local function held_as(key, claim)
+  if claim.kind == 'x' then
+    local holder = call('GET', key)
+    return holder and is(holder, claim.value, claim.fence) and holder
+  end
+  local value = claim.kind .. claim.value
+  for _, holder in ipairs(call('ZRANGEBYSCORE', key, '(' .. digits(ms), '+inf')) do
+    if is(holder, value, claim.fence) then return holder end
+  end
+end
+
+local function put(key, claim, holder)
+  if claim.kind == 'x' then
+    call('SET', key, holder, 'PX', claim.ttl)
+  else
+    call('ZADD', key, ms + claim.ttl, holder)
+    call('PEXPIREAT', key, digits(call('ZRANGE', key, -1, -1, 'WITHSCORES')[2]))
+  end
+end
+
+local function drop(key, claim, holder)
+  if claim.kind == 'x' then call('DEL', key) else call('ZREM', key, holder) end
+end
+
+local function left(key, claim, holder)
+  if claim.kind == 'x' then return math.max(0, call('PTTL', key)) end
+  return math.max(0, call('ZSCORE', key, holder) - ms)
+end
+
+-- The fence of the claim and the time that is left of it, if it holds all its keys: another program may have deleted one.
+local function held_everywhere(list, claim)
+  local given, least
+  for _, at in ipairs(list) do
+    local holder = held_as(at.key, claim)
+    if not holder then return nil end
+    local there = left(at.key, claim, holder)
+    given, least = string.match(holder, '%d+$'), math.min(least or there, there)
+  end
+  return given, least
+end
+
+-- Holding begins here.
+local function take(list, claim)
+  local given = fence
+  fence = digits(fence + 1)
+  note(given)
+  local holder = (claim.kind == 'x' and '' or claim.kind) .. claim.value .. '#' .. given
+  for _, at in ipairs(list) do put(at.key, claim, holder) end
+  return given, holder
+end
+
+-- In how many ms the first holder's time is over; below 0 if nothing says.
+local function soonest(key, kind)
+  if kind == 'x' then return call('PTTL', key) end
+  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
+  return first and math.max(0, first - ms) or -1
+end
+
+-- Gives the place to the claims at the head of its queue, as many as can hold it together. A claim whose process is gone
+-- (nobody gets the message) is passed over. A claim on several places gets them when it is first at each and each is free.
+local function hand_over(here)
+  while true do
+    local packed = call('LINDEX', here.queue, 0)
+    if not packed then return end
+    local claim, list = unpack_claim(packed, here)
+    for _, at in ipairs(list) do
+      if not vacant(at.key, claim) or call('LINDEX', at.queue, 0) ~= packed then return end
+    end
+    for _, at in ipairs(list) do call('LPOP', at.queue) end
+    local given, holder = take(list, claim)
+    if claim.channel == own then
+      grants[#grants + 1] = { claim.id, given }
+    elseif call('PUBLISH', claim.channel, claim.id .. ' ' .. given .. ' ' .. us) == 0 then
+      for _, at in ipairs(list) do drop(at.key, claim, holder) end
+      -- It kept others waiting at its other places too.
+      for _, at in ipairs(list) do
+        if at.key ~= here.key then hand_over(at) end
+      end
+    end
+  end
+end
+
+-- Who waits looks again when the time of the holder is over, as it knew it: one of each line is told if that is sooner now.
+local function hurry(at, kind, before)
+  local now = soonest(at.key, kind)
+  if now < 0 or now >= before then return end
+  local told = {}
+  for _, packed in ipairs(call('LRANGE', at.queue, 0, -1)) do
+    local claim, list = unpack_claim(packed, at)
+    local line = claim.channel
+    for _, there in ipairs(list) do line = line .. ' ' .. there.key end
+    if not told[line] then call('PUBLISH', claim.channel, claim.id) end
+    told[line] = true
+  end
+end
+
+-- Whether the claim held all its places; whoever waits there gets them.
+local function give_back(list, claim)
+  local held = 1
+  for _, at in ipairs(list) do
+    local holder = held_as(at.key, claim)
+    at.before = soonest(at.key, claim.kind)
+    if holder then drop(at.key, claim, holder) else held = 0 end
+  end
+  for _, at in ipairs(list) do
+    hand_over(at)
+    hurry(at, claim.kind, at.before)
+  end
+  return held
+end
+
+-- In how many ms it is worth looking again (-1: nothing says), and whether the holder is none of ours.
+local function outlook(at, claim)
+  local holder = claim.kind == 'x' and call('GET', at.key)
+  return soonest(at.key, claim.kind), holder and not string.find(holder, '#%d+$') and 1 or 0
+end
+
+-- waits: '' to try once, else '<id> <channel> <1 if it asked before>'.
+local function obtain(list, claim, waits)
+  local again = '0'
+  if waits ~= '' then
+    claim.id, own, again = string.match(waits, '^(%S+) (%S+) (%d)$')
+    claim.channel = own
+    waiting_until = ms + WAITING_MS
+    note(digits(fence - 1))
+  end
+  for _, at in ipairs(list) do
+    if call('EXISTS', at.queue) == 1 then hand_over(at) end
+  end
+  -- Not before all are handed over: who waits for several keys is passed over at all of them only when it is first at each.
+  local free = true
+  for _, at in ipairs(list) do
+    free = free and call('EXISTS', at.queue) == 0 and vacant(at.key, claim)
+  end
+  if again == '1' then
+    local given, remaining = held_everywhere(list, claim)
+    if given then return { 1, given, remaining, us, grants } end
+  end
+  if free then
+    local given = take(list, claim)
+    return grants[1] and { 1, given, tonumber(claim.ttl), us, grants } or given
+  end
+  local look, foreign = -1, 0
+  for _, at in ipairs(list) do
+    local there, stranger = outlook(at, claim)
+    if there >= 0 and (look < 0 or there < look) then look = there end
+    foreign = math.max(foreign, stranger)
+  end
+  if claim.id then
+    local packed = pack(claim, list)
+    for _, at in ipairs(list) do
+      if again == '0' or not call('LPOS', at.queue, packed) then call('RPUSH', at.queue, packed) end
+      call('PEXPIRE', at.queue, KEEP_MS)
+    end
+  end
+  return { 0, look, foreign, us, grants }
+end
+
+-- One caller's error must not be the error of those who share the script call.
+local function guarded(fn, ...)
+  grants = {}
+  local ok, reply = pcall(fn, ...)
+  if ok then return reply end
+  return redis.error_reply(type(reply) == 'table' and reply.err or reply)
+end
+`;

@@ -1,0 +1,98 @@
+import type { Script, SharedPart } from '../pool/script.js';
+import type { Claim, Held } from './claim.js';
+import { BOOK } from './keys.js';
+import {
+  type LeaveReply,
+  leave,
+  type ObtainReply,
+  obtainAny,
+  obtainExclusive,
+  obtainExclusiveWaiting,
+  type ReleaseReply,
+  refreshAny,
+  refreshExclusive,
+  releaseAny,
+  releaseExclusive,
+  timeLeft,
+} from './scripts.js';
+import type { LockStore } from './store.js';
+
+const WITH_BOOK: SharedPart = { keys: [BOOK], args: [] };
+
+/** One round trip each: what is asked of Redis for a claim. */
+export class Requests {
+  readonly #store: LockStore;
+  readonly #channel: string;
+  readonly #withBookAndChannel: SharedPart;
+
+  /** `channel`: that of this process, whose own waiters are told by the replies. */
+  constructor(store: LockStore, channel: string) {
+    this.#store = store;
+    this.#channel = channel;
+    this.#withBookAndChannel = { keys: [BOOK], args: [channel] };
+  }
+
+  /** Asks for a claim, to have it at once or not at all. */
+  obtain(claim: Claim): Promise<ObtainReply> {
+    return isPlain(claim)
+      ? this.#store.runScript(obtainExclusive, claim.keys, [claim.value, claim.ttlMs], WITH_BOOK)
+      : this.#any(obtainAny, claim, [claim.value, claim.ttlMs, '', claim.kind, claim.permits]);
+  }
+
+  /** Asks for a claim, to wait for it if need be; `again` if it was asked for under the same id before. */
+  obtainOrWait(claim: Claim, id: string, again: boolean): Promise<ObtainReply> {
+    const waits = `${id} ${this.#channel} ${again ? 1 : 0}`;
+    return isPlain(claim)
+      ? this.#store.runScript(obtainExclusiveWaiting, claim.keys, [claim.value, claim.ttlMs, waits], WITH_BOOK)
+      : this.#any(obtainAny, claim, [claim.value, claim.ttlMs, waits, claim.kind, claim.permits]);
+  }
+
+  /** Gives a claim back, by its value alone if its fence is not known because the reply was never seen. */
+  release(claim: Claim, fence: number | undefined): Promise<ReleaseReply> {
+    return isPlain(claim) && fence !== undefined
+      ? this.#store.runScript(releaseExclusive, claim.keys, [holder(claim, fence)], this.#withBookAndChannel)
+      : this.#any(releaseAny, claim, [this.#channel, claim.value, claim.kind, fence ?? '']);
+  }
+
+  /** Stops waiting. */
+  leave(claim: Claim, id: string, keep: '' | 'keep' | 'take'): Promise<LeaveReply> {
+    const { value, ttlMs, kind, permits } = claim;
+    return this.#any(leave, claim, [value, ttlMs, id, this.#channel, kind, permits, keep]);
+  }
+
+  /**
+   * Sets the time that is left, fence as above; `false` if the claim is not held at each of its keys any more. `sooner`: it
+   * was longer before, and who waits must know.
+   */
+  async refresh(claim: Claim, fence: number | undefined, ttlMs: number, sooner = false): Promise<boolean> {
+    const reply =
+      isPlain(claim) && fence !== undefined && !sooner
+        ? await this.#store.runScript(refreshExclusive, claim.keys, [holder(claim, fence), ttlMs])
+        : await this.#any(refreshAny, claim, [claim.value, ttlMs, claim.kind, fence ?? '']);
+    return reply === 1;
+  }
+
+  /** The time in ms that is left at the key where least is left. */
+  timeLeft(claim: Claim): Promise<number> {
+    return this.#any(timeLeft, claim, [claim.value, claim.kind]);
+  }
+
+  #any<Reply>(script: Script<Reply>, claim: Claim, args: readonly (string | number)[]): Promise<Reply> {
+    return this.#store.runScript(script, [BOOK, ...claim.keys], args);
+  }
+}
+
+/** What a reply grants, to a request that was sent at `sentAt`: the time until Redis executed it counts against the lock. */
+export function heldBy(reply: ObtainReply, sentAt: number, ttlMs: number): Held | undefined {
+  if (typeof reply === 'string') return { fence: Number(reply), expiresAt: sentAt + ttlMs };
+  return reply[0] === 1 ? { fence: Number(reply[1]), expiresAt: sentAt + reply[2] } : undefined;
+}
+
+/** The claim as it stands in Redis while it is held. */
+function holder(claim: Claim, fence: number): string {
+  return `${claim.value}#${fence}`;
+}
+
+function isPlain(claim: Claim): boolean {
+  return claim.kind === 'x' && claim.keys.length === 1;
+}

@@ -1,0 +1,209 @@
+import { defineScript } from '../pool/script.js';
+import { CLOCK, CLOCK_AND_FENCE, QUEUE_OF, QUEUES } from './lua.js';
+
+/** So many calls share a script call at most: enough to spread its cost, few enough not to hold up the server. */
+const BATCH = 64;
+
+/** A waiter that was given what it waited for: its id and the fence. */
+export type Grant = readonly [id: string, fence: string];
+
+/** Granted just now: the fence. */
+type Granted = string;
+/** Held: the fence, the time that is left in ms, the server's time in µs, and who else was granted. */
+type HeldAlready = readonly [1, fence: string, leftMs: number, serverUs: string, grants: readonly Grant[]];
+/** In how many ms to look again, whether a stranger holds it, the server's time in µs, and who else was granted. */
+type Denied = readonly [0, lookMs: number, foreign: 0 | 1, serverUs: string, grants: readonly Grant[]];
+
+export type ObtainReply = Granted | HeldAlready | Denied;
+/** Whether the claim was held, with the server's time in µs and who was granted instead. */
+type GivenBack = readonly [held: 0 | 1, serverUs: string, grants: readonly Grant[]];
+/** As {@link GivenBack}, or only whether the claim was held, if nobody waited. */
+export type ReleaseReply = 0 | 1 | GivenBack;
+/** As {@link GivenBack}, or, if the claim had been granted meanwhile and was to be kept, as that. */
+export type LeaveReply =
+  | GivenBack
+  | readonly [2, serverUs: string, grants: readonly Grant[], fence: string, leftMs: number];
+
+/*
+ * Every script has the book as KEYS[1]; the batched ones share it among their calls, and the others have the keys of one
+ * claim behind it.
+ */
+const KEYS_OF_CLAIM = `
+local list = {}
+for i = 2, #KEYS do list[#list + 1] = place(KEYS[i]) end
+`;
+
+// Free locks are taken before anything is defined that only waiting needs.
+const obtainBatch = (argsPerCall: number, waits: string) => `${CLOCK_AND_FENCE}${QUEUE_OF}
+local replies, rest = {}, nil
+for i = 1, #KEYS - 1 do
+  local key, arg = KEYS[i + 1], i * ${argsPerCall} - ${argsPerCall - 1}
+  -- A fence grows per key, and no key is taken twice here: all that are taken at once share one.
+  if not (waiting_until and call('EXISTS', queue_of(key)) == 1)
+    and call('SET', key, ARGV[arg] .. '#' .. fence, 'NX', 'PX', ARGV[arg + 1]) then
+    replies[i] = fence
+  else
+    rest = rest or {}
+    rest[#rest + 1] = i
+  end
+end
+if waiting_until or fence ~= us then
+  call('SET', KEYS[1], waiting_until and fence .. ' ' .. string.format('%.0f', waiting_until) or fence)
+end
+if not rest then return replies end
+fence = string.format('%.0f', fence + 1)
+${QUEUES}
+local function one(i)
+  local arg = i * ${argsPerCall} - ${argsPerCall - 1}
+  local claim = { kind = 'x', permits = '1', value = ARGV[arg], ttl = ARGV[arg + 1] }
+  return obtain({ place(KEYS[i + 1]) }, claim, ${waits})
+end
+for _, i in ipairs(rest) do replies[i] = guarded(one, i) end
+return replies`;
+
+/* Exclusive locks on one key, or not at once. Shared: the book. Per call: key; value, ttl in ms. An ObtainReply per call. */
+export const obtainExclusive = defineScript<ObtainReply>({
+  keys: 1,
+  args: 2,
+  batch: BATCH,
+  lua: obtainBatch(2, `''`),
+});
+
+/* The same, to wait for. Per call: key; value, ttl in ms, waits (see obtain). */
+export const obtainExclusiveWaiting = defineScript<ObtainReply>({
+  keys: 1,
+  args: 3,
+  batch: BATCH,
+  lua: obtainBatch(3, 'ARGV[arg + 2]'),
+});
+
+/* The same for any kind and any number of keys. ARGV: value, ttl in ms, waits, kind, permits. Returns an ObtainReply. */
+export const obtainAny = defineScript<ObtainReply>({
+  args: 5,
+  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
+return obtain(list, { value = ARGV[1], ttl = ARGV[2], kind = ARGV[4], permits = ARGV[5] }, ARGV[3])`,
+});
+
+/*
+ * Gives an exclusive lock on one key back. Shared: the book; the caller's channel. Per call: key; holder.
+ * Returns a ReleaseReply per call.
+ */
+export const releaseExclusive = defineScript<ReleaseReply>({
+  keys: 1,
+  args: 1,
+  batch: BATCH,
+  lua: `${QUEUE_OF}
+local said = redis.call('GET', KEYS[1])
+local waiting = said and #said > 16
+local replies, rest = {}, nil
+for i = 1, #KEYS - 1 do
+  local key = KEYS[i + 1]
+  if waiting and redis.call('EXISTS', queue_of(key)) == 1 then
+    rest = rest or {}
+    rest[#rest + 1] = i
+  elseif redis.pcall('GET', key) == ARGV[i + 1] then
+    replies[i] = redis.call('DEL', key)
+  else
+    replies[i] = 0
+  end
+end
+if not rest then return replies end
+${CLOCK}${QUEUES}
+own = ARGV[1]
+local function one(i)
+  local value, given = string.match(ARGV[i + 1], '^(.*)#(%d+)$')
+  return { give_back({ place(KEYS[i + 1]) }, { kind = 'x', value = value, fence = given }), us, grants }
+end
+for _, i in ipairs(rest) do replies[i] = guarded(one, i) end
+return replies`,
+});
+
+/* The same for any kind and any number of keys. ARGV: the caller's channel, value, kind, fence or ''. */
+export const releaseAny = defineScript<ReleaseReply>({
+  args: 4,
+  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
+own = ARGV[1]
+return { give_back(list, { value = ARGV[2], kind = ARGV[3], fence = ARGV[4] ~= '' and ARGV[4] or nil }), us, grants }`,
+});
+
+/*
+ * Stops waiting. ARGV: value, ttl in ms, id, channel, kind, permits, and what becomes of the claim: '' it is given back, 'keep'
+ * it is kept if it was granted meanwhile, 'take' it is taken as well if it is free. Returns a LeaveReply.
+ */
+export const leave = defineScript<LeaveReply>({
+  args: 7,
+  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
+local claim = { value = ARGV[1], ttl = ARGV[2], id = ARGV[3], channel = ARGV[4], kind = ARGV[5], permits = ARGV[6] }
+own = claim.channel
+local packed = pack(claim, list)
+for _, at in ipairs(list) do call('LREM', at.queue, 0, packed) end
+if ARGV[7] ~= '' then
+  local given, remaining = held_everywhere(list, claim)
+  if given then return { 2, us, grants, given, remaining } end
+end
+local held = give_back(list, claim)
+if ARGV[7] == 'take' then
+  -- Nobody may have been told that the lock is free, because it was not released but deleted.
+  local last = obtain(list, { value = claim.value, ttl = claim.ttl, kind = claim.kind, permits = claim.permits }, '')
+  if type(last) == 'string' then return { 2, us, grants, last, tonumber(claim.ttl) } end
+  if last[1] == 1 then return { 2, us, grants, last[2], last[3] } end
+end
+return { held, us, grants }`,
+});
+
+/*
+ * Sets the time that is left of an exclusive claim on one key. Per call: key; holder, ttl in ms.
+ * Returns 1 per call, or 0 if the claim is not held any more.
+ */
+export const refreshExclusive = defineScript<0 | 1>({
+  keys: 1,
+  args: 2,
+  batch: BATCH,
+  lua: `
+local replies = {}
+for i, key in ipairs(KEYS) do
+  local held = redis.pcall('GET', key) == ARGV[i * 2 - 1]
+  replies[i] = held and redis.call('PEXPIRE', key, ARGV[i * 2]) or 0
+end
+return replies`,
+});
+
+/* The same for any kind and any number of keys, telling who waits if it is sooner now. ARGV: value, ttl in ms, kind, fence or ''. */
+export const refreshAny = defineScript<0 | 1>({
+  args: 4,
+  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
+local claim = { value = ARGV[1], ttl = ARGV[2], kind = ARGV[3], fence = ARGV[4] ~= '' and ARGV[4] or nil }
+local held = 1
+for _, at in ipairs(list) do
+  local holder = held_as(at.key, claim)
+  local before = soonest(at.key, claim.kind)
+  if holder then put(at.key, claim, holder) else held = 0 end
+  hurry(at, claim.kind, before)
+end
+return held`,
+});
+
+/* The time in ms that is left of a claim where least is left, 0 if it is not held. ARGV: value, kind. */
+export const timeLeft = defineScript<number>({
+  args: 2,
+  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
+local claim = { value = ARGV[1], kind = ARGV[2] }
+local least
+for _, at in ipairs(list) do
+  local holder = held_as(at.key, claim)
+  local there = holder and left(at.key, claim, holder) or 0
+  least = math.min(least or there, there)
+end
+return least`,
+});
+
+/* How a key is doing. Returns held (0 or 1), ms left (-1: no expiry), fence or '', waiting. */
+export const look = defineScript<readonly [held: 0 | 1, ttlMs: number, fence: string, waiting: number]>({
+  args: 0,
+  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
+local at = list[1]
+local holder = call('GET', at.key)
+local waiting = call('LLEN', at.queue)
+if not holder then return { 0, 0, '', waiting } end
+return { 1, call('PTTL', at.key), string.match(holder, '#(%d+)$') or '', waiting }`,
+});

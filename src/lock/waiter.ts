@@ -1,0 +1,63 @@
+import type { Claim, Held } from './claim.js';
+
+/** Granted, not granted in time, or why neither can be said. */
+type Outcome = Held | undefined | Error;
+
+/** One claim that waits, in this process. */
+export class Waiter {
+  readonly id: string;
+  readonly claim: Claim;
+  /** When it first asked, on the clock of `performance.now()`. */
+  askedAt: number | undefined;
+  /** Why Redis could not be asked the last time. */
+  trouble: Error | undefined;
+  readonly #settle: (outcome: Outcome) => void;
+  #over = false;
+  #left = false;
+  /** A moment on this clock that is not after the same moment, in µs, on the server's. */
+  #localMs = 0;
+  #serverUs: number | undefined;
+
+  constructor(id: string, claim: Claim, settle: (outcome: Outcome) => void) {
+    this.id = id;
+    this.claim = claim;
+    this.#settle = settle;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Whether it is over without a grant: what it may yet be granted must be given back. */
+  get left(): boolean {
+    return this.#left;
+  }
+
+  end(outcome: Outcome): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#left = outcome === undefined || outcome instanceof Error;
+    this.#settle(outcome);
+  }
+
+  /** Learns that a request sent at `sentAt` was executed when the server's clock showed `serverUs`. */
+  synchronise(sentAt: number, serverUs: number): void {
+    this.trouble = undefined;
+    if (this.#serverUs !== undefined) return;
+    this.#localMs = sentAt;
+    this.#serverUs = serverUs;
+  }
+
+  /** Ends with a grant that the server made when its clock showed `serverUs`, and not before `notBefore` on ours. */
+  grant(fence: string, serverUs: string, notBefore = 0): void {
+    const since = Math.max(notBefore, this.#sinceServer(Number(serverUs)));
+    this.end({ fence: Number(fence), expiresAt: since + this.claim.ttlMs });
+  }
+
+  // On our clock, and not too late: the request that is the measure was executed after it was sent. So the time that a
+  // message took counts against the lock, however long it took.
+  #sinceServer(serverUs: number): number {
+    if (this.#serverUs === undefined) return this.askedAt ?? performance.now();
+    return Math.min(performance.now(), this.#localMs + (serverUs - this.#serverUs) / 1000);
+  }
+}

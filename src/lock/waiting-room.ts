@@ -1,0 +1,252 @@
+import { AbortError, ClosedError, LagoonError, ReplyError } from '../errors.js';
+import { log } from '../observe/debug.js';
+import { aborted, whenAborted } from '../pool/abort.js';
+import type { Subscription } from '../pool/subscription.js';
+import type { Claim, Held } from './claim.js';
+import { nameOf } from './keys.js';
+import { heldBy, type Requests } from './requests.js';
+import type { Grant } from './scripts.js';
+import type { LockStore } from './store.js';
+import { Waiter } from './waiter.js';
+
+/** A holder that is none of ours tells nobody when it lets go: so often it is looked at. */
+const STRANGER_LOOK_MS = 300;
+/** Redis answers with an error or not at all: so soon it is asked again. */
+const RETRY_MS = 200;
+/** The book forgets after a minute that somebody waits: so often every line says it again. */
+const SAY_AGAIN_MS = 20_000;
+/** Errors of a server that has just started, is busy, or is about to get another master. */
+const SOON_BACK = new Set(['LOADING', 'BUSY', 'TRYAGAIN', 'CLUSTERDOWN', 'MASTERDOWN']);
+/** setTimeout takes no more. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** The waiters of this process at one place; the first looks for all of them. */
+interface Line {
+  readonly waiters: Set<Waiter>;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/**
+ * Where this process waits for its claims. The queues are in Redis; here is who is told when Redis grants a claim: by the
+ * reply to a release of this process, or by a message to its channel. A message is a hint: what it says is true when it was
+ * sent, and whoever has left since gives the claim back.
+ */
+export class WaitingRoom {
+  readonly #channel: string;
+  readonly #store: LockStore;
+  readonly #requests: Requests;
+  readonly #waiters = new Map<string, Waiter>();
+  readonly #lines = new Map<string, Line>();
+  #subscription: Promise<Subscription> | undefined;
+  #open = false;
+  #nextId = 0;
+  #askingAll: NodeJS.Timeout | undefined;
+
+  /** `channel`: that of this process, which `requests` name to Redis. */
+  constructor(store: LockStore, requests: Requests, channel: string) {
+    this.#channel = channel;
+    this.#store = store;
+    this.#requests = requests;
+    whenAborted(store.closing, () => this.#close());
+  }
+
+  /** Whether messages arrive, so that a claim may be queued. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  // Before the first claim is queued, or its grant would reach nobody.
+  async #ensureOpen(): Promise<void> {
+    if (this.#open) return;
+    this.#subscription ??= this.#store.subscribe(this.#channel, (message) => this.#onMessage(message), {
+      // Messages were lost, and a claim that was granted to nobody was passed over.
+      onResubscribe: () => this.#askAll(),
+    });
+    try {
+      await this.#subscription;
+      this.#open = true;
+    } catch (error) {
+      this.#subscription = undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Waits in the queue until the claim is granted or `waitMs` are over (`Infinity`: never).
+   *
+   * @returns `undefined` if it was not granted in time.
+   * @throws {AbortError} when `signal` aborts. {@link ReplyError} if Redis refuses. Another error if Redis did not answer to the end.
+   */
+  wait(claim: Claim, waitMs: number, signal: AbortSignal | undefined): Promise<Held | undefined> {
+    const id = String(this.#nextId++);
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(aborted(signal));
+      const waiter = new Waiter(id, claim, (outcome) => {
+        clearTimeout(timer);
+        stop?.();
+        this.#forget(waiter);
+        if (outcome instanceof Error) reject(outcome);
+        else resolve(outcome);
+      });
+      const timer =
+        waitMs === Number.POSITIVE_INFINITY
+          ? undefined
+          : setTimeout(() => void this.#giveUp(waiter), Math.min(waitMs, MAX_TIMER_MS));
+      const stop =
+        signal &&
+        whenAborted(signal, () => {
+          waiter.end(aborted(signal));
+          void this.#leave(waiter);
+        });
+      this.#waiters.set(id, waiter);
+      this.#line(waiter).waiters.add(waiter);
+      void this.#ask(waiter);
+    });
+  }
+
+  /** Tells the waiters of this process that a reply granted their claims; the request was sent at `sentAt`. */
+  deliver(grants: readonly Grant[], serverUs: string, sentAt: number): void {
+    for (const [id, fence] of grants) this.#waiters.get(id)?.grant(fence, serverUs, sentAt);
+  }
+
+  /** A reply was lost that may have told waiters of this process of their grants: all ask again. */
+  askAllSoon(): void {
+    if (this.#waiters.size > 0) this.#askingAll ??= setTimeout(() => this.#askAll(), RETRY_MS).unref();
+  }
+
+  #askAll(): void {
+    clearTimeout(this.#askingAll);
+    this.#askingAll = undefined;
+    for (const waiter of this.#waiters.values()) void this.#ask(waiter);
+  }
+
+  #onMessage(message: string): void {
+    const [id = '', fence, serverUs = ''] = message.split(' ');
+    const waiter = this.#waiters.get(id);
+    if (!waiter) return;
+    if (fence) waiter.grant(fence, serverUs);
+    // The holder's time is over sooner than it seemed.
+    else this.#look(waiter, 0);
+  }
+
+  async #ask(waiter: Waiter): Promise<void> {
+    try {
+      await this.#ensureOpen();
+      if (waiter.over) return;
+    } catch (error) {
+      return this.#failed(waiter, error as Error);
+    }
+    try {
+      const sentAt = performance.now();
+      const again = waiter.askedAt !== undefined;
+      waiter.askedAt ??= sentAt;
+      const reply = await this.#requests.obtainOrWait(waiter.claim, waiter.id, again);
+      if (typeof reply !== 'string') this.deliver(reply[4], reply[3], sentAt);
+      if (typeof reply === 'string' || reply[0] === 1) {
+        waiter.end(heldBy(reply, sentAt, waiter.claim.ttlMs));
+        // Its place in the queue is left over if Redis had forgotten that anybody waits.
+        if (again && typeof reply === 'string' && !waiter.left) void this.#leave(waiter, 'keep');
+        this.#look(waiter, Math.min(SAY_AGAIN_MS, waiter.claim.ttlMs + 1));
+      } else {
+        const [, lookMs, foreign, serverUs] = reply;
+        waiter.synchronise(sentAt, Number(serverUs));
+        const atMostMs = foreign === 1 || lookMs < 0 ? STRANGER_LOOK_MS : SAY_AGAIN_MS;
+        this.#look(waiter, lookMs < 0 ? atMostMs : Math.min(atMostMs, lookMs + 1));
+      }
+    } catch (error) {
+      this.#failed(waiter, error as Error);
+    }
+    // Redis may have heard that it left before it heard this.
+    if (waiter.left) void this.#leave(waiter);
+  }
+
+  #failed(waiter: Waiter, error: Error): void {
+    if (isAway(error)) {
+      // The wait goes on, and its end tells whether Redis came back.
+      waiter.trouble = error;
+      this.#look(waiter, RETRY_MS);
+    } else {
+      waiter.end(error);
+      this.#look(waiter, 0);
+    }
+  }
+
+  // One waiter of a line looks when the holder's time is over, because a holder that crashed releases nothing.
+  #look({ claim }: Waiter, delayMs: number): void {
+    const line = this.#lines.get(lineName(claim));
+    if (!line) return;
+    clearTimeout(line.timer);
+    line.timer = setTimeout(() => {
+      const [first] = line.waiters;
+      if (first) void this.#ask(first);
+    }, delayMs);
+  }
+
+  async #giveUp(waiter: Waiter): Promise<void> {
+    const sentAt = performance.now();
+    try {
+      const reply = await this.#requests.leave(waiter.claim, waiter.id, 'take');
+      this.deliver(reply[2], reply[1], sentAt);
+      waiter.end(reply[0] === 2 ? { fence: Number(reply[3]), expiresAt: sentAt + reply[4] } : waiter.trouble);
+    } catch (error) {
+      waiter.end(error as Error);
+      this.#leaveLater(waiter, error as Error);
+    }
+  }
+
+  async #leave(waiter: Waiter, keep: '' | 'keep' = ''): Promise<void> {
+    const sentAt = performance.now();
+    try {
+      const reply = await this.#requests.leave(waiter.claim, waiter.id, keep);
+      this.deliver(reply[2], reply[1], sentAt);
+    } catch (error) {
+      this.#leaveLater(waiter, error as Error, keep);
+    }
+  }
+
+  // Until it has left it may be granted its claim, and all who come behind it would wait for nobody.
+  #leaveLater(waiter: Waiter, error: Error, keep: '' | 'keep' = ''): void {
+    log.lock('cannot leave a queue: %s', error.message);
+    if (!isAway(error)) return;
+    this.askAllSoon();
+    setTimeout(() => void this.#leave(waiter, keep), RETRY_MS).unref();
+  }
+
+  #line(waiter: Waiter): Line {
+    const name = lineName(waiter.claim);
+    let line = this.#lines.get(name);
+    if (!line) {
+      line = { waiters: new Set(), timer: undefined };
+      this.#lines.set(name, line);
+    }
+    return line;
+  }
+
+  #forget(waiter: Waiter): void {
+    this.#waiters.delete(waiter.id);
+    const name = lineName(waiter.claim);
+    const line = this.#lines.get(name);
+    line?.waiters.delete(waiter);
+    if (line?.waiters.size === 0) {
+      clearTimeout(line.timer);
+      this.#lines.delete(name);
+    }
+  }
+
+  #close(): void {
+    const { code } = this.#store.getPoolConfig();
+    for (const waiter of [...this.#waiters.values()]) {
+      waiter.end(new ClosedError(`Pool ${code} was closed during the wait for a lock`));
+    }
+  }
+}
+
+function lineName({ keys }: Claim): string {
+  return keys.map(nameOf).join('\0');
+}
+
+/** Whether Redis may answer when it is asked again. */
+function isAway(error: Error): boolean {
+  if (error instanceof ReplyError) return SOON_BACK.has(error.replyCode);
+  return error instanceof LagoonError && !(error instanceof ClosedError || error instanceof AbortError);
+}
