@@ -1,0 +1,60 @@
+export type { PublicPoolConfig } from './config/redact.js';
+export type {
+  ClusterPoolConfig,
+  ConnectionBudget,
+  PoolConfig,
+  PoolOptions,
+  ReconnectOptions,
+  RegistryConfig,
+  SentinelPoolConfig,
+  StandalonePoolConfig,
+  TlsOptions,
+} from './config/types.js';
+export type { Duration, DurationUnit } from './duration.js';
+export { type CloseOptions, type ConnectOptions, Engine, type PoolHealth } from './engine.js';
+export {
+  AbortError,
+  AcquireTimeoutError,
+  ClosedError,
+  CommandRefusedError,
+  CommandTimeoutError,
+  ConfigError,
+  type ConfigIssue,
+  ConnectError,
+  type ConnectFailure,
+  ConnectionError,
+  InvalidArgumentError,
+  LagoonError,
+  PoolNotRegisteredError,
+  PoolOverloadedError,
+  ReplyError,
+  TransactionConflictError,
+  TransactionError,
+} from './errors.js';
+export { LockLostError, LockNotObtainedError } from './lock/errors.js';
+export type { Lock } from './lock/lock.js';
+export type { Locker, LockState } from './lock/locker.js';
+export type { Mutex } from './lock/mutex.js';
+export type { ObtainOptions, WaitTimeout } from './lock/obtain.js';
+export type { ReadWriteLock } from './lock/read-write-lock.js';
+export { RedlockError, type RedlockFailure } from './lock/redlock/errors.js';
+export type { RedlockOptions, RedlockStore } from './lock/redlock/options.js';
+export type { Redlock } from './lock/redlock/redlock.js';
+export type { RedlockLock } from './lock/redlock/redlock-lock.js';
+export type { RunOptions } from './lock/run.js';
+export type { Semaphore } from './lock/semaphore.js';
+export { COMMAND_CHANNEL, type QueryEvent, type QueryFilter, type QueryHandler } from './observe/query-log.js';
+export type { IsolatedCommands, MultiCommands, PoolCommands } from './pool/commands.js';
+export type { IsolatedRedis } from './pool/isolated.js';
+export type { RedisPool, SubscribeOptions } from './pool/redis-pool.js';
+export type { PoolStats } from './pool/runtime.js';
+export {
+  defineScript,
+  type Script,
+  type ScriptArgument,
+  type ScriptDefinition,
+  type SharedPart,
+} from './pool/script.js';
+export type { MessageListener, Subscription } from './pool/subscription.js';
+export type { TransactionOptions } from './pool/transaction.js';
+export { Registry } from './registry.js';
