@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import { resolvePool } from '../../src/config/resolve.js';
+
+test('a pool of which nothing is said has the documented defaults, in ms', () => {
+  expect(resolvePool('default', 'localhost')).toEqual({
+    code: 'default',
+    topology: { kind: 'standalone', endpoint: { host: 'localhost', port: 6379 } },
+    database: 0,
+    username: undefined,
+    password: undefined,
+    tls: false,
+    keyPrefix: '',
+    clientName: 'lagoon:default',
+    connectTimeoutMs: 5_000,
+    commandTimeoutMs: 5_000,
+    maxPending: 100_000,
+    reconnect: { minDelayMs: 50, maxDelayMs: 500 },
+    pool: { max: 10, min: 0, lanes: 1, acquireTimeoutMs: 3_000, idleTimeoutMs: 30_000, maxWaiting: 1_000 },
+  });
+});
+
+test('every option that is given arrives', () => {
+  const tls = { ca: ['ca'], cert: 'cert', key: 'key', servername: 'redis', rejectUnauthorized: false };
+  expect(
+    resolvePool('a', {
+      address: 'h:1',
+      database: 2,
+      username: 'u',
+      password: 'p',
+      tls,
+      keyPrefix: 'k:',
+      clientName: 'me',
+      connectTimeout: '1s',
+      commandTimeout: 2,
+      maxPending: 3,
+      reconnect: { minDelay: '4ms', maxDelay: '5ms' },
+      pool: { max: 6, min: 5, lanes: 4, acquireTimeout: '1m', idleTimeout: '1h', maxWaiting: 0 },
+    }),
+  ).toEqual({
+    code: 'a',
+    topology: { kind: 'standalone', endpoint: { host: 'h', port: 1 } },
+    database: 2,
+    username: 'u',
+    password: 'p',
+    tls,
+    keyPrefix: 'k:',
+    clientName: 'me',
+    connectTimeoutMs: 1_000,
+    commandTimeoutMs: 2,
+    maxPending: 3,
+    reconnect: { minDelayMs: 4, maxDelayMs: 5 },
+    pool: { max: 6, min: 5, lanes: 4, acquireTimeoutMs: 60_000, idleTimeoutMs: 3_600_000, maxWaiting: 0 },
+  });
+});
+
+test('a URL gives user, password, TLS and database; empty options leave them as they are', () => {
+  expect(resolvePool('a', { address: 'rediss://u:p@h/3', username: '', password: '' })).toMatchObject({
+    username: 'u',
+    password: 'p',
+    database: 3,
+    tls: { rejectUnauthorized: true },
+  });
+});
+
+test('the default client name is one that CLIENT SETNAME takes, whatever the code is', () => {
+  expect(resolvePool('order events\n☃', 'h').clientName).toBe('lagoon:order_events__');
+});
+
+test('a resolved pool cannot be changed', () => {
+  const pool = resolvePool('a', { address: 'h', tls: { ca: ['x'] } });
+  for (const part of [pool, pool.topology, pool.pool, pool.reconnect, pool.tls])
+    expect(Object.isFrozen(part)).toBe(true);
+});

@@ -1,0 +1,238 @@
+import { describe, expect, test } from 'vitest';
+import { AbortError, ClosedError, defineScript, Registry, ReplyError } from '../../src/index.js';
+import { useRedis } from '../support/redis.js';
+import { commandCalls, failure, usePools } from './support.js';
+
+/** Per call: one counter and two arguments, a step and a most; an error if the counter would pass it. */
+const LIMITED = defineScript({
+  lua: `
+    local replies = {}
+    for i, key in ipairs(KEYS) do
+      local step, most = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+      local count = tonumber(redis.call('GET', key) or '0') + step
+      if count > most then
+        replies[i] = redis.error_reply('TOOMUCH ' .. key)
+      else
+        redis.call('SET', key, count)
+        replies[i] = count
+      end
+    end
+    return replies`,
+  keys: 1,
+  args: 2,
+  batch: 8,
+  transform: Number,
+});
+
+describe('a batched script', () => {
+  const redis = useRedis();
+  const open = usePools(redis);
+
+  /** A pool that is connected and whose server knows the script, with the count of calls at zero. */
+  async function ready(keyPrefix = '') {
+    const pool = open({ keyPrefix });
+    await pool.flushDb();
+    await pool.scriptLoad(LIMITED.lua);
+    await redis().cli('CONFIG', 'RESETSTAT');
+    return pool;
+  }
+  const scriptCalls = async () => {
+    const { evalsha = 0, eval: evals = 0 } = await commandCalls(redis());
+    return { evalsha, eval: evals };
+  };
+
+  test('serves the calls of one turn with one EVALSHA, each with its own reply', async () => {
+    const pool = await ready();
+    const replies = await Promise.all(
+      ['a', 'b', 'a', 'c'].map((key, i) => pool.runScript(LIMITED, [key], [i + 1, 100])),
+    );
+    expect(replies).toEqual([1, 2, 4, 4]);
+    expect(await scriptCalls()).toEqual({ evalsha: 1, eval: 0 });
+  });
+
+  test('a call that cannot be encoded is refused alone, and shifts nothing for the others', async () => {
+    const pool = await ready();
+    const bad = [undefined as never, 100];
+    const replies = await Promise.allSettled([
+      pool.runScript(LIMITED, ['a'], [1, 100]),
+      pool.runScript(LIMITED, ['b'], bad),
+      pool.runScript(LIMITED, [7 as never], [1, 100]),
+      pool.runScript(LIMITED, ['c'], [3, 100]),
+    ]);
+    expect(replies.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'fulfilled']);
+    expect(await pool.mGet(['a', 'b', 'c'])).toEqual(['1', null, '3']);
+  });
+
+  test('what calls share is sent once, in front; calls with another share are not mixed with them', async () => {
+    const pool = await ready('p:');
+    const both = defineScript<string>({
+      lua: `local replies = {}
+        for i = 1, #KEYS - 1 do replies[i] = KEYS[1] .. ' ' .. ARGV[1] .. ' ' .. KEYS[i + 1] .. ' ' .. ARGV[i + 1] end
+        return replies`,
+      keys: 1,
+      args: 1,
+      batch: 2,
+    });
+    const one = { keys: ['one'], args: [1] };
+    const two = { keys: ['two'], args: [2] };
+    const calls = [one, one, one, two, two].map((shared, i) => pool.runScript(both, [`k${i}`], [`a${i}`], shared));
+    const alone = pool.withTimeout('5s').runScript(both, ['k5'], ['a5'], two);
+    expect(await Promise.all([...calls, alone])).toEqual([
+      'p:one 1 p:k0 a0',
+      'p:one 1 p:k1 a1',
+      'p:one 1 p:k2 a2',
+      'p:two 2 p:k3 a3',
+      'p:two 2 p:k4 a4',
+      'p:two 2 p:k5 a5',
+    ]);
+  });
+
+  test('an aborted call takes its part of the batch with it, wherever it stands', async () => {
+    const pool = await ready();
+    const abort = new AbortController();
+    const calls = ['a', 'b', 'c'].map((key, i) =>
+      (key === 'b' ? pool.withAbortSignal(abort.signal) : pool).runScript(LIMITED, [key], [i + 1, 100]),
+    );
+    abort.abort();
+    const outcomes = await Promise.allSettled(calls);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(await pool.mGet(['a', 'b', 'c'])).toEqual(['1', null, '3']);
+  });
+
+  test('gathers what is asked for behind promises of the same turn, from any view', async () => {
+    const pool = await ready();
+    const later = async (key: string, hops: number) => {
+      for (let i = 0; i < hops; i++) await undefined;
+      return pool.withAbortSignal(new AbortController().signal).runScript(LIMITED, [key], [1, 100]);
+    };
+    expect(await Promise.all([0, 1, 2, 3].map((hops) => later(`k${hops}`, hops)))).toEqual([1, 1, 1, 1]);
+    expect(await scriptCalls()).toEqual({ evalsha: 1, eval: 0 });
+  });
+
+  test('sends calls of different turns apart', async () => {
+    const pool = await ready();
+    await pool.runScript(LIMITED, ['a'], [1, 100]);
+    await pool.runScript(LIMITED, ['a'], [1, 100]);
+    expect(await scriptCalls()).toEqual({ evalsha: 2, eval: 0 });
+  });
+
+  test('puts no more calls into one than its limit, and keeps their order', async () => {
+    const pool = await ready();
+    const replies = await Promise.all(Array.from({ length: 20 }, () => pool.runScript(LIMITED, ['a'], [1, 100])));
+    expect(replies).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+    expect(await scriptCalls()).toEqual({ evalsha: 3, eval: 0 });
+  });
+
+  test('fails the one call whose reply is an error', async () => {
+    const pool = await ready();
+    const [first, second, third] = await Promise.allSettled([
+      pool.runScript(LIMITED, ['a'], [1, 100]),
+      pool.runScript(LIMITED, ['b'], [5, 3]),
+      pool.runScript(LIMITED, ['c'], [1, 100]),
+    ]);
+    expect([first.status, second.status, third.status]).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    const { reason } = second as PromiseRejectedResult;
+    expect(reason).toBeInstanceOf(ReplyError);
+    expect(reason).toMatchObject({ replyCode: 'TOOMUCH', message: 'TOOMUCH b' });
+  });
+
+  test('fails all calls of a batch with the error of the whole', async () => {
+    const pool = await ready();
+    const broken = defineScript({ lua: 'return redis.call("NONSENSE")', keys: 1, args: 0, batch: 8 });
+    const outcomes = await Promise.allSettled(['a', 'b'].map((key) => pool.runScript(broken, [key])));
+    for (const outcome of outcomes) expect((outcome as PromiseRejectedResult).reason).toBeInstanceOf(ReplyError);
+  });
+
+  test('says what is wrong when the script does not give one reply per call', async () => {
+    const pool = await ready();
+    for (const lua of ['return {1}', 'return 1']) {
+      const wrong = defineScript({ lua, keys: 1, args: 0, batch: 8 });
+      const [error] = await Promise.all(['a', 'b'].map((key) => failure(pool.runScript(wrong, [key]))));
+      expect((error as Error).message).toContain('one reply per call: 2');
+    }
+    // Alone, too.
+    const none = defineScript({ lua: 'return {}', keys: 1, args: 0, batch: 8 });
+    expect(((await failure(pool.runScript(none, ['a']))) as Error).message).toContain('one reply per call: 1');
+    expect(((await failure(pool.withTimeout('1s').runScript(none, ['a']))) as Error).message).toContain(
+      'one reply per call: 1',
+    );
+  });
+
+  test('is sent as source when the server does not know it, once for the batch', async () => {
+    const pool = await ready();
+    await pool.scriptFlush();
+    expect(await Promise.all(['a', 'b'].map((key) => pool.runScript(LIMITED, [key], [1, 100])))).toEqual([1, 1]);
+    expect(await scriptCalls()).toEqual({ evalsha: 1, eval: 1 });
+  });
+
+  test('leaves out a call that is aborted before it is sent, and only that', async () => {
+    const pool = await ready();
+    const controller = new AbortController();
+    const first = pool.runScript(LIMITED, ['a'], [1, 100]);
+    const second = pool.withAbortSignal(controller.signal).runScript(LIMITED, ['b'], [1, 100]);
+    controller.abort();
+    expect(await failure(second)).toBeInstanceOf(AbortError);
+    expect(await first).toBe(1);
+    expect(await pool.exists('b')).toBe(0);
+  });
+
+  test('ends a call that is aborted in flight for its caller, and only that', async () => {
+    const pool = await ready();
+    const controller = new AbortController();
+    await redis().freeze();
+    const first = pool.runScript(LIMITED, ['a'], [1, 100]);
+    const second = pool.withAbortSignal(controller.signal).runScript(LIMITED, ['b'], [1, 100]);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    controller.abort();
+    expect(await failure(second)).toBeInstanceOf(AbortError);
+    await redis().thaw();
+    expect(await first).toBe(1);
+    expect(await pool.get('b')).toBe('1');
+  });
+
+  test('sends nothing if every call of the turn was aborted', async () => {
+    const pool = await ready();
+    const controller = new AbortController();
+    const view = pool.withAbortSignal(controller.signal);
+    const all = ['a', 'b'].map((key) => failure(view.runScript(LIMITED, [key], [1, 100])));
+    controller.abort();
+    for (const error of await Promise.all(all)) expect(error).toBeInstanceOf(AbortError);
+    expect(await failure(view.runScript(LIMITED, ['a'], [1, 100]))).toBeInstanceOf(AbortError);
+    await pool.ping();
+    expect(await scriptCalls()).toEqual({ evalsha: 0, eval: 0 });
+  });
+
+  test('goes by itself with a timeout of its own, with the same replies and errors', async () => {
+    const pool = await ready();
+    const view = pool.withTimeout('1s');
+    const [reply, error] = await Promise.all([
+      view.runScript(LIMITED, ['a'], [1, 100]),
+      failure(view.runScript(LIMITED, ['b'], [5, 3])),
+    ]);
+    expect(reply).toBe(1);
+    expect(error).toBeInstanceOf(ReplyError);
+    expect(error).toMatchObject({ replyCode: 'TOOMUCH', message: 'TOOMUCH b' });
+    expect(await scriptCalls()).toEqual({ evalsha: 2, eval: 0 });
+  });
+
+  test('puts the prefix before every key', async () => {
+    const pool = await ready('p:');
+    await Promise.all(['a', 'b'].map((key) => pool.runScript(LIMITED, [key], [1, 100])));
+    expect(await redis().cli('MGET', 'p:a', 'p:b')).toEqual(['1', '1']);
+  });
+
+  test('is refused after close, also what was gathered before it', async () => {
+    const engine = new Registry().registerRedis(redis().address).validate();
+    const pool = engine.getRedis();
+    await pool.ping();
+    const gathered = pool.runScript(LIMITED, ['a'], [1, 100]);
+    const closed = engine.close();
+    const outcome = await gathered.then(
+      () => 'finished',
+      (error) => error,
+    );
+    if (outcome !== 'finished') expect(outcome).toBeInstanceOf(ClosedError);
+    await closed;
+    expect(await failure(pool.runScript(LIMITED, ['a'], [1, 100]))).toBeInstanceOf(ClosedError);
+  });
+});
