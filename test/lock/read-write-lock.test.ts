@@ -1,0 +1,157 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import type { Lock, Locker } from '../../src/index.js';
+import { failure } from '../support/engine.js';
+import { eventually, useRedis } from '../support/redis.js';
+import { lockerOn, newKey } from './support.js';
+
+const server = useRedis();
+
+function waiting(key: string, count: number): Promise<unknown> {
+  return eventually(async () => (await server().cli('LLEN', `{${key}}:lagoon-queue`)) === count);
+}
+
+describe('a read/write lock', () => {
+  test('is shared by readers and not by a writer', async () => {
+    const [a, b] = [lockerOn(server()), lockerOn(server())];
+    const key = newKey();
+    const readers = [
+      await a.readWriteLock(key).obtainRead('1m'),
+      await b.readWriteLock(key).obtainRead('1m'),
+      await a.readWriteLock(key).obtainRead('1m'),
+    ];
+    expect(readers).not.toContain(null);
+    expect(await a.readWriteLock(key).obtainWrite('1m')).toBeNull();
+    for (const reader of readers) {
+      expect(await a.readWriteLock(key).obtainWrite('1m')).toBeNull();
+      expect(await reader?.release()).toBe(true);
+    }
+    const writer = await a.readWriteLock(key).obtainWrite('1m');
+    expect(writer).not.toBeNull();
+    expect(await b.readWriteLock(key).obtainWrite('1m')).toBeNull();
+    expect(await b.readWriteLock(key).obtainRead('1m')).toBeNull();
+    expect(await writer?.release()).toBe(true);
+    expect(await b.readWriteLock(key).obtainRead('1m')).not.toBeNull();
+  });
+
+  test('gives a waiting writer its turn before readers who come later, then to all of those at once', async () => {
+    const lockers = [lockerOn(server()), lockerOn(server())];
+    const key = newKey();
+    const lock = (n: number) => (lockers[n % 2] as Locker).readWriteLock(key);
+    const reader = await lock(0).obtainRead('1m');
+    const order: string[] = [];
+    const writer = lock(1).obtainWrite('1m', '10s');
+    void writer.then(() => order.push('writer'));
+    await waiting(key, 1);
+    expect(await lock(0).obtainRead('1m')).toBeNull();
+    const late = [0, 1, 2].map((n) => {
+      const wait = lock(n).obtainRead('1m', '10s');
+      void wait.then(() => order.push('reader'));
+      return wait;
+    });
+    await waiting(key, 4);
+    await reader?.release();
+    const writing = await writer;
+    expect(order).toEqual(['writer']);
+    await writing?.release();
+    const readers = await Promise.all(late);
+    // They hold it together.
+    expect(await server().cli('ZCARD', key)).toBe(3);
+    expect(readers.map((each) => each?.held)).toEqual([true, true, true]);
+  });
+
+  test('is first in, first out: readers up to the next writer go together', async () => {
+    const locker = lockerOn(server()).readWriteLock(newKey());
+    const writer = await locker.obtainWrite('1m');
+    const order: string[] = [];
+    const take = async (name: string, wait: Promise<Lock | null>) => {
+      const lock = await wait;
+      order.push(`${name}+`);
+      await sleep(20);
+      order.push(`${name}-`);
+      await lock?.release();
+    };
+    const all = [
+      take('r1', locker.obtainRead('1m', '10s')),
+      take('r2', locker.obtainRead('1m', '10s')),
+      take('w1', locker.obtainWrite('1m', '10s')),
+      take('r3', locker.obtainRead('1m', '10s')),
+      take('w2', locker.obtainWrite('1m', '10s')),
+    ];
+    await sleep(50);
+    await writer?.release();
+    await Promise.all(all);
+    expect(order).toEqual(['r1+', 'r2+', 'r1-', 'r2-', 'w1+', 'w1-', 'r3+', 'r3-', 'w2+', 'w2-']);
+  });
+
+  test('never has a writer beside anybody, with 50 callers', async () => {
+    const lockers = [lockerOn(server()), lockerOn(server()), lockerOn(server())];
+    const key = newKey();
+    let readers = 0;
+    let writers = 0;
+    let together = 0;
+    const callers = Array.from({ length: 50 }, async (_, n) => {
+      const lock = (lockers[n % 3] as Locker).readWriteLock(key);
+      for (let i = 0; i < 4; i++) {
+        const writes = (n + i) % 5 === 0;
+        const held = await (writes ? lock.obtainWrite('1m', '20s') : lock.obtainRead('1m', '20s'));
+        expect(held).not.toBeNull();
+        if (writes) writers++;
+        else readers++;
+        expect(writers === 0 || (writers === 1 && readers === 0)).toBe(true);
+        together = Math.max(together, readers);
+        await sleep(1);
+        if (writes) writers--;
+        else readers--;
+        await held?.release();
+      }
+    });
+    await Promise.all(callers);
+    expect(together).toBeGreaterThan(1);
+    expect(await server().cli('EXISTS', key)).toBe(0);
+  });
+
+  test('makes room when readers or a writer expire', async () => {
+    const lock = lockerOn(server()).readWriteLock(newKey());
+    await Promise.all([lock.obtainRead(100), lock.obtainRead(250)]);
+    const startedAt = performance.now();
+    const writer = await lock.obtainWrite(150, '5s');
+    expect(writer).not.toBeNull();
+    expect(performance.now() - startedAt).toBeGreaterThan(200);
+    const readers = await Promise.all([1, 2, 3].map(() => lock.obtainRead('1m', '5s')));
+    expect(readers).not.toContain(null);
+    expect(performance.now() - startedAt).toBeLessThan(400 + 500);
+  });
+
+  test('lets the readers behind a writer go on when it gives up', async () => {
+    const key = newKey();
+    const lock = lockerOn(server()).readWriteLock(key);
+    await lock.obtainRead('1m');
+    const abort = new AbortController();
+    const writer = failure(lock.obtainWrite('1m', '10s', { signal: abort.signal }));
+    await waiting(key, 1);
+    const readers = [lock.obtainRead('1m', '10s'), lock.obtainRead('1m', '10s')];
+    await waiting(key, 3);
+    abort.abort();
+    expect(await writer).toMatchObject({ code: 'ABORT_ERR' });
+    expect(await Promise.all(readers)).not.toContain(null);
+    const brief = lock.obtainWrite('1m', 50);
+    expect(await brief).toBeNull();
+  });
+
+  test('takes the options of a lock, and refresh, ttl and fence work', async () => {
+    const lock = lockerOn(server()).readWriteLock(newKey());
+    const reader = (await lock.obtainRead('10s', 0, { token: 'reader', metadata: '!' })) as Lock;
+    expect(reader).toMatchObject({ token: 'reader', metadata: '!' });
+    expect(await reader.refresh('1m')).toBe(true);
+    expect(await reader.ttl()).toBeGreaterThan(50_000);
+    expect(await reader.release()).toBe(true);
+    expect(await reader.ttl()).toBe(0);
+    const writer = (await lock.obtainWrite(400, 0, { autoRenew: true })) as Lock;
+    expect(writer.fence).toBeGreaterThan(reader.fence);
+    await sleep(900);
+    expect(writer.signal.aborted).toBe(false);
+    expect(await writer.ttl()).toBeGreaterThan(0);
+    expect(await writer.release()).toBe(true);
+  });
+});
