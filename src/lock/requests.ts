@@ -54,8 +54,8 @@ export class Requests {
       : this.#any(releaseAny, claim, [this.#channel, claim.value, claim.kind, fence ?? '']);
   }
 
-  /** Stops waiting. */
-  leave(claim: Claim, id: string, keep: '' | 'keep' | 'take'): Promise<LeaveReply> {
+  /** Stops waiting, and gives the claim back; `keep`: not if it is held with this fence, or, with `take`, can be held at all. */
+  leave(claim: Claim, id: string, keep: '' | 'take' | number): Promise<LeaveReply> {
     const { value, ttlMs, kind, permits } = claim;
     return this.#any(leave, claim, [value, ttlMs, id, this.#channel, kind, permits, keep]);
   }

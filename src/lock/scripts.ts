@@ -127,8 +127,9 @@ return { give_back(list, { value = ARGV[2], kind = ARGV[3], fence = ARGV[4] ~= '
 });
 
 /*
- * Stops waiting. ARGV: value, ttl in ms, id, channel, kind, permits, and what becomes of the claim: '' it is given back, 'keep'
- * it is kept if it was granted meanwhile, 'take' it is taken as well if it is free. Returns a LeaveReply.
+ * Stops waiting. ARGV: value, ttl in ms, id, channel, kind, permits, and what becomes of the claim: '' it is given back,
+ * 'take' it is kept if it was granted meanwhile, or taken if it is free, and a fence that only what has this fence is kept.
+ * Returns a LeaveReply.
  */
 export const leave = defineScript<LeaveReply>({
   args: 7,
@@ -138,8 +139,10 @@ own = claim.channel
 local packed = pack(claim, list)
 for _, at in ipairs(list) do call('LREM', at.queue, 0, packed) end
 if ARGV[7] ~= '' then
+  if ARGV[7] ~= 'take' then claim.fence = ARGV[7] end
   local given, remaining = held_everywhere(list, claim)
   if given then return { 2, us, grants, given, remaining } end
+  claim.fence = nil
 end
 local held = give_back(list, claim)
 if ARGV[7] == 'take' then

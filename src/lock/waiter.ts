@@ -11,9 +11,11 @@ export class Waiter {
   askedAt: number | undefined;
   /** Why Redis could not be asked the last time. */
   trouble: Error | undefined;
+  /** Set while and after it leaves the queue of its own accord: it is not asked for any more. */
+  leaving: Promise<void> | undefined;
   readonly #settle: (outcome: Outcome) => void;
   #over = false;
-  #left = false;
+  #fence: number | undefined;
   /** A moment on this clock that is not after the same moment, in µs, on the server's. */
   #localMs = 0;
   #serverUs: number | undefined;
@@ -28,16 +30,18 @@ export class Waiter {
     return this.#over;
   }
 
-  /** Whether it is over without a grant: what it may yet be granted must be given back. */
-  get left(): boolean {
-    return this.#left;
+  /** With what it was granted, if it was; what it may be granted besides must be given back. */
+  get fence(): number | undefined {
+    return this.#fence;
   }
 
-  end(outcome: Outcome): void {
-    if (this.#over) return;
+  /** Returns `false` if it was over before. */
+  end(outcome: Outcome): boolean {
+    if (this.#over) return false;
     this.#over = true;
-    this.#left = outcome === undefined || outcome instanceof Error;
+    if (outcome && !(outcome instanceof Error)) this.#fence = outcome.fence;
     this.#settle(outcome);
+    return true;
   }
 
   /** Learns that a request sent at `sentAt` was executed when the server's clock showed `serverUs`. */

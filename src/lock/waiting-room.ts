@@ -91,12 +91,12 @@ export class WaitingRoom {
       const timer =
         waitMs === Number.POSITIVE_INFINITY
           ? undefined
-          : setTimeout(() => void this.#giveUp(waiter), Math.min(waitMs, MAX_TIMER_MS));
+          : setTimeout(() => this.#giveUp(waiter), Math.min(waitMs, MAX_TIMER_MS));
       const stop =
         signal &&
         whenAborted(signal, () => {
           waiter.end(aborted(signal));
-          void this.#leave(waiter);
+          waiter.leaving = this.#leave(waiter);
         });
       this.#waiters.set(id, waiter);
       this.#line(waiter).waiters.add(waiter);
@@ -132,10 +132,12 @@ export class WaitingRoom {
   async #ask(waiter: Waiter): Promise<void> {
     try {
       await this.#ensureOpen();
-      if (waiter.over) return;
     } catch (error) {
       return this.#failed(waiter, error as Error);
     }
+    if (waiter.over || waiter.leaving) return;
+    let grantedNow = false;
+    let leftOver = false;
     try {
       const sentAt = performance.now();
       const again = waiter.askedAt !== undefined;
@@ -143,9 +145,9 @@ export class WaitingRoom {
       const reply = await this.#requests.obtainOrWait(waiter.claim, waiter.id, again);
       if (typeof reply !== 'string') this.deliver(reply[4], reply[3], sentAt);
       if (typeof reply === 'string' || reply[0] === 1) {
-        waiter.end(heldBy(reply, sentAt, waiter.claim.ttlMs));
-        // Its place in the queue is left over if Redis had forgotten that anybody waits.
-        if (again && typeof reply === 'string' && !waiter.left) void this.#leave(waiter, 'keep');
+        grantedNow = waiter.end(heldBy(reply, sentAt, waiter.claim.ttlMs));
+        // Its place in the queue, if Redis had forgotten that anybody waits.
+        leftOver = again && typeof reply === 'string';
         this.#look(waiter, Math.min(SAY_AGAIN_MS, waiter.claim.ttlMs + 1));
       } else {
         const [, lookMs, foreign, serverUs] = reply;
@@ -156,8 +158,9 @@ export class WaitingRoom {
     } catch (error) {
       this.#failed(waiter, error as Error);
     }
-    // Redis may have heard that it left before it heard this.
-    if (waiter.left) void this.#leave(waiter);
+    // Redis may have heard what ended the wait, and even the release, before it heard this.
+    const late = (waiter.over || waiter.leaving) && !grantedNow;
+    if (late || leftOver) void this.#leave(waiter);
   }
 
   #failed(waiter: Waiter, error: Error): void {
@@ -182,34 +185,38 @@ export class WaitingRoom {
     }, delayMs);
   }
 
-  async #giveUp(waiter: Waiter): Promise<void> {
+  #giveUp(waiter: Waiter): void {
+    const sentAt = performance.now();
+    waiter.leaving = this.#requests.leave(waiter.claim, waiter.id, 'take').then(
+      (reply) => {
+        this.deliver(reply[2], reply[1], sentAt);
+        waiter.end(reply[0] === 2 ? { fence: Number(reply[3]), expiresAt: sentAt + reply[4] } : waiter.trouble);
+      },
+      (error: Error) => {
+        waiter.end(error);
+        this.#leaveLater(waiter, error);
+      },
+    );
+  }
+
+  // Out of the queue, and back with what it may have been granted, but for that with which it ended.
+  async #leave(waiter: Waiter): Promise<void> {
+    await waiter.leaving;
     const sentAt = performance.now();
     try {
-      const reply = await this.#requests.leave(waiter.claim, waiter.id, 'take');
+      const reply = await this.#requests.leave(waiter.claim, waiter.id, waiter.fence ?? '');
       this.deliver(reply[2], reply[1], sentAt);
-      waiter.end(reply[0] === 2 ? { fence: Number(reply[3]), expiresAt: sentAt + reply[4] } : waiter.trouble);
     } catch (error) {
-      waiter.end(error as Error);
       this.#leaveLater(waiter, error as Error);
     }
   }
 
-  async #leave(waiter: Waiter, keep: '' | 'keep' = ''): Promise<void> {
-    const sentAt = performance.now();
-    try {
-      const reply = await this.#requests.leave(waiter.claim, waiter.id, keep);
-      this.deliver(reply[2], reply[1], sentAt);
-    } catch (error) {
-      this.#leaveLater(waiter, error as Error, keep);
-    }
-  }
-
   // Until it has left it may be granted its claim, and all who come behind it would wait for nobody.
-  #leaveLater(waiter: Waiter, error: Error, keep: '' | 'keep' = ''): void {
+  #leaveLater(waiter: Waiter, error: Error): void {
     log.lock('cannot leave a queue: %s', error.message);
     if (!isAway(error)) return;
     this.askAllSoon();
-    setTimeout(() => void this.#leave(waiter, keep), RETRY_MS).unref();
+    setTimeout(() => void this.#leave(waiter), RETRY_MS).unref();
   }
 
   #line(waiter: Waiter): Line {

@@ -171,7 +171,7 @@ export class RealWorld {
         return yes(reply[0] === 1);
       }
       default: {
-        const reply = await requests.leave(claim, id, does === 'leave or keep' ? 'keep' : '');
+        const reply = await requests.leave(claim, id, does === 'leave or keep' ? (fence ?? '') : '');
         if (reply[0] === 2) {
           this.#given.push(...reply[2], [id, reply[3]]);
           return 'kept';

@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import type { RedisPool } from '../../src/index.js';
+import { Locker } from '../../src/lock/locker.js';
+import { leave, obtainExclusiveWaiting } from '../../src/lock/scripts.js';
+import type { LockStore } from '../../src/lock/store.js';
+import { eventually, useRedis } from '../support/redis.js';
+import { lockerOn, newKey, poolOn } from './support.js';
+
+const server = useRedis();
+
+/** What holds something back until it is let go. */
+function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
+/** The pool as the locks see it, with something to do before a script is sent and after its reply. */
+function storeOf(pool: RedisPool, on: { before?(script: unknown): unknown; after?(script: unknown): void }) {
+  return {
+    async runScript(script, keys, args, shared) {
+      await on.before?.(script);
+      const reply = await pool.runScript(script, keys, args, shared);
+      on.after?.(script);
+      return reply;
+    },
+    subscribe: (channel, listener, options) => pool.subscribe(channel, listener, options),
+    getPoolConfig: () => pool.getPoolConfig(),
+    closing: pool.closing,
+  } satisfies LockStore as LockStore;
+}
+
+describe('a request that comes late leaves nothing behind', () => {
+  test('it is executed after its waiter got the lock: its place in the queue is given up', async () => {
+    const key = newKey();
+    const left = gate();
+    const late = gate();
+    const asked = gate();
+    const { locker, lock } = await obtainedInTheEnd(key, {
+      before: async (script) => script === obtainExclusiveWaiting && (await late.opened),
+      after(script) {
+        if (script === leave) left.open();
+        else if (script === obtainExclusiveWaiting) asked.open();
+      },
+    });
+    await left.opened;
+    late.open();
+    await asked.opened;
+    await eventually(async () => expect(await locker.inspect(key)).toMatchObject({ held: true, waiting: 0 }));
+    expect(await lock?.release()).toBe(true);
+    expect(await locker.inspect(key)).toMatchObject({ held: false, waiting: 0 });
+  });
+
+  test('it is executed after its waiter released the lock: what it took is given back', async () => {
+    const key = newKey();
+    const late = gate();
+    const asked = gate();
+    const { locker, lock } = await obtainedInTheEnd(key, {
+      before: async (script) => script === obtainExclusiveWaiting && (await late.opened),
+      after: (script) => script === obtainExclusiveWaiting && asked.open(),
+    });
+    expect(await lock?.release()).toBe(true);
+    late.open();
+    await asked.opened;
+    await eventually(async () => expect(await locker.inspect(key)).toMatchObject({ held: false, waiting: 0 }));
+  });
+
+  /** Obtained on giving up, because the holder released while the request to wait was on its way. */
+  async function obtainedInTheEnd(key: string, on: Parameters<typeof storeOf>[1]) {
+    const holder = await lockerOn(server()).obtain(key, '1m');
+    const locker = new Locker(
+      storeOf(poolOn(server()), {
+        ...on,
+        async before(script) {
+          if (script === leave) await holder?.release();
+          await on.before?.(script);
+        },
+      }),
+    );
+    const lock = await locker.obtain(key, '1m', 50);
+    expect(lock?.held).toBe(true);
+    return { locker, lock };
+  }
+});
