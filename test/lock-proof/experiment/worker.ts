@@ -49,7 +49,8 @@ let stopped = false;
 process.once('message', () => {
   stopped = true;
 });
-await engine.connect();
+// The nemesis may be at it already; whoever starts while the server is away waits for it like everybody.
+await engine.connect().catch(() => undefined);
 const watch = watchEventLoop();
 process.send?.('ready');
 await Promise.all(Array.from({ length: orders.loops }, (_, loop) => work(loop)));
