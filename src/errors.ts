@@ -164,3 +164,17 @@ export class ConnectError extends LagoonError {
     this.failures = failures;
   }
 }
+
+/** What a server says that has just started, is busy, or is about to get another master. */
+const SOON_BACK: ReadonlySet<string> = new Set(['LOADING', 'BUSY', 'TRYAGAIN', 'CLUSTERDOWN', 'MASTERDOWN']);
+
+/** Whether an error means that Redis cannot be asked at the moment, and not that it refused. */
+export function isUnavailable(error: unknown): boolean {
+  if (error instanceof ReplyError) return SOON_BACK.has(error.replyCode);
+  return (
+    error instanceof ConnectionError ||
+    error instanceof CommandTimeoutError ||
+    error instanceof AcquireTimeoutError ||
+    error instanceof PoolOverloadedError
+  );
+}

@@ -31,6 +31,12 @@ export {
   TransactionConflictError,
   TransactionError,
 } from './errors.js';
+export { RateLimitedError } from './limit/errors.js';
+export type { HeaderOptions } from './limit/headers.js';
+export type { RateLimiter, WaitOptions } from './limit/limiter.js';
+export type { RateLimiterOptions, RateLimiterSettings, WhenDown } from './limit/options.js';
+export type { RateLimitAlgorithm, RateLimitRule } from './limit/quota.js';
+export type { RateLimitResult } from './limit/result.js';
 export { LockLostError, LockNotObtainedError } from './lock/errors.js';
 export type { Lock } from './lock/lock.js';
 export type { Locker, LockState } from './lock/locker.js';

@@ -1,4 +1,4 @@
-import { AbortError, ClosedError, LagoonError, ReplyError } from '../errors.js';
+import { ClosedError, isUnavailable } from '../errors.js';
 import { log } from '../observe/debug.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import type { Subscription } from '../pool/subscription.js';
@@ -15,8 +15,6 @@ const STRANGER_LOOK_MS = 300;
 const RETRY_MS = 200;
 /** The book forgets after a minute that somebody waits: so often every line says it again. */
 const SAY_AGAIN_MS = 20_000;
-/** Errors of a server that has just started, is busy, or is about to get another master. */
-const SOON_BACK = new Set(['LOADING', 'BUSY', 'TRYAGAIN', 'CLUSTERDOWN', 'MASTERDOWN']);
 /** setTimeout takes no more. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -164,7 +162,7 @@ export class WaitingRoom {
   }
 
   #failed(waiter: Waiter, error: Error): void {
-    if (isAway(error)) {
+    if (isUnavailable(error)) {
       // The wait goes on, and its end tells whether Redis came back.
       waiter.trouble = error;
       this.#look(waiter, RETRY_MS);
@@ -214,7 +212,7 @@ export class WaitingRoom {
   // Until it has left it may be granted its claim, and all who come behind it would wait for nobody.
   #leaveLater(waiter: Waiter, error: Error): void {
     log.lock('cannot leave a queue: %s', error.message);
-    if (!isAway(error)) return;
+    if (!isUnavailable(error)) return;
     this.askAllSoon();
     setTimeout(() => void this.#leave(waiter), RETRY_MS).unref();
   }
@@ -250,10 +248,4 @@ export class WaitingRoom {
 
 function lineName({ keys }: Claim): string {
   return keys.map(nameOf).join('\0');
-}
-
-/** Whether Redis may answer when it is asked again. */
-function isAway(error: Error): boolean {
-  if (error instanceof ReplyError) return SOON_BACK.has(error.replyCode);
-  return error instanceof LagoonError && !(error instanceof ClosedError || error instanceof AbortError);
 }

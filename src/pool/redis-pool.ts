@@ -2,6 +2,9 @@ import { ErrorReply, type RedisArgument, type TypeMapping } from 'redis';
 import { type PublicPoolConfig, publicConfig } from '../config/redact.js';
 import { type Duration, positiveMs } from '../duration.js';
 import { InvalidArgumentError, ReplyError } from '../errors.js';
+import { RateLimiter } from '../limit/limiter.js';
+import type { RateLimiterOptions } from '../limit/options.js';
+import { RateLimits } from '../limit/rate-limits.js';
 import { Locker } from '../lock/locker.js';
 import { runBlocking } from './blocking.js';
 import type { Rule } from './command-table.js';
@@ -46,6 +49,7 @@ export interface SubscribeOptions {
 export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSender {
   readonly #runtime: PoolRuntime;
   readonly #options: CommandOptions;
+  #rateLimits: RateLimits | undefined;
   /** @internal */
   readonly encoder: Encoder;
 
@@ -71,6 +75,26 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
   getLocker(): Locker {
     this.#runtime.locker ??= new Locker(new Pool(this.#runtime, {}));
     return this.#runtime.locker;
+  }
+
+  /**
+   * Counts a call and tells whether it may go on: never more than `limit` in any window of `period`.
+   *
+   * @throws {InvalidArgumentError} for what can never be right; nothing was sent.
+   * @throws what a command throws, if Redis cannot be asked or refuses. `getRateLimiter` can have another answer for that.
+   */
+  rateLimit(key: string, period: Duration, limit: number): Promise<boolean> {
+    this.#rateLimits ??= new RateLimits(this);
+    return this.#rateLimits.allow(key, period, limit);
+  }
+
+  /**
+   * A rate limiter whose counts are in this pool; make it once and keep it.
+   *
+   * @throws {InvalidArgumentError} for an option that cannot be right.
+   */
+  getRateLimiter(options: RateLimiterOptions): RateLimiter {
+    return new RateLimiter(this, options);
   }
 
   /** What the pool is doing at the moment. */

@@ -1,0 +1,118 @@
+import type { Plan } from './plan.js';
+import { type RateLimitResult, resultOf } from './result.js';
+import type { DecideReply } from './scripts.js';
+import { standingsOf } from './standings.js';
+import type { LimitStore } from './store.js';
+
+/** What the limiter does with decisions. */
+export interface Verdicts {
+  /** What the caller sees of a result. */
+  shown(result: RateLimitResult): RateLimitResult;
+  denied(key: string, cost: number, result: RateLimitResult, sentAt: number): void;
+  decided(): void;
+  /** What to answer instead of an error; throws the error if nothing. `count` 0: nothing is consumed. */
+  failed(key: string, cost: number, count: 0 | 1, error: Error): RateLimitResult;
+}
+
+/** Calls on one key at one cost that were made in one turn of the event loop. */
+interface Ask {
+  readonly key: string;
+  readonly cost: number;
+  /** Two for each call. */
+  readonly settle: ((result: RateLimitResult) => void)[];
+  readonly fail: ((error: unknown) => void)[];
+}
+
+/**
+ * Asks Redis for decisions. Calls of one turn of the event loop on the same key are asked for as one, and answered as if
+ * they had come one after the other.
+ */
+export class Decisions {
+  readonly #plan: Plan;
+  readonly #store: LimitStore;
+  readonly #verdicts: Verdicts;
+  readonly #asks = new Map<number, Map<string, Ask>>();
+  readonly #flushSoon = () => this.#flush();
+
+  constructor(plan: Plan, store: LimitStore, verdicts: Verdicts) {
+    this.#plan = plan;
+    this.#store = store;
+    this.#verdicts = verdicts;
+  }
+
+  consume(key: string, cost: number): Promise<RateLimitResult> {
+    return new Promise((resolve, reject) => {
+      const ask = this.#askFor(key, cost);
+      ask.settle.push(resolve);
+      ask.fail.push(reject);
+    });
+  }
+
+  /** How the key stands for a call of that cost, which is not made. */
+  async peek(key: string, cost: number): Promise<RateLimitResult> {
+    const plan = this.#plan;
+    try {
+      const reply = await this.#store.runScript(plan.decide, plan.keysOf(key), [cost, 0], plan.shared);
+      this.#verdicts.decided();
+      const result = resultOf(plan.quotas, standingsOf(plan.quotas, reply), cost, false, 0);
+      return result.retryAfter === 0 ? { ...result, allowed: true, exceeded: false } : this.#verdicts.shown(result);
+    } catch (error) {
+      return this.#verdicts.failed(key, cost, 0, error as Error);
+    }
+  }
+
+  #askFor(key: string, cost: number): Ask {
+    let ofCost = this.#asks.get(cost);
+    if (!ofCost) {
+      if (this.#asks.size === 0) process.nextTick(this.#flushSoon);
+      ofCost = new Map();
+      this.#asks.set(cost, ofCost);
+    }
+    let ask = ofCost.get(key);
+    if (!ask) {
+      ask = { key, cost, settle: [], fail: [] };
+      ofCost.set(key, ask);
+    }
+    return ask;
+  }
+
+  #flush(): void {
+    const all = [...this.#asks.values()];
+    this.#asks.clear();
+    const sentAt = performance.now();
+    const { decide, shared } = this.#plan;
+    for (const ofCost of all) {
+      for (const ask of ofCost.values()) {
+        this.#store
+          .runScript(decide, this.#plan.keysOf(ask.key), [ask.cost, ask.settle.length], shared)
+          .then((reply) => this.#answer(ask, reply, sentAt))
+          .catch((error: Error) => this.#fail(ask, error));
+      }
+    }
+  }
+
+  #answer({ key, cost, settle }: Ask, reply: DecideReply, sentAt: number): void {
+    const { quotas } = this.#plan;
+    const count = settle.length;
+    const accepted = typeof reply === 'number' ? count : (reply[0] as number);
+    const standings = standingsOf(quotas, reply);
+    this.#verdicts.decided();
+    for (let i = 0; i < accepted; i++) {
+      settle[i]?.(resultOf(quotas, standings, cost, true, accepted - 1 - i));
+    }
+    if (accepted === count) return;
+    const denied = this.#verdicts.shown(resultOf(quotas, standings, cost, false, 0));
+    this.#verdicts.denied(key, cost, denied, sentAt);
+    for (let i = accepted; i < count; i++) settle[i]?.(denied);
+  }
+
+  #fail({ key, cost, settle, fail }: Ask, error: Error): void {
+    for (let i = 0; i < settle.length; i++) {
+      try {
+        settle[i]?.(this.#verdicts.failed(key, cost, 1, error));
+      } catch (thrown) {
+        fail[i]?.(thrown);
+      }
+    }
+  }
+}

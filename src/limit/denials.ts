@@ -1,0 +1,87 @@
+import type { Plan } from './plan.js';
+import type { RateLimitResult } from './result.js';
+
+interface Denial {
+  /** What was decided by other rules is no denial by these. */
+  readonly plan: Plan;
+  readonly result: RateLimitResult;
+  readonly until: number;
+  readonly resetAt: number;
+  /** What is answered in this ms: in a flood, making an answer would be most of the work. */
+  answer: Promise<RateLimitResult>;
+  answeredAt: number;
+}
+
+/**
+ * Denials that still hold. Until one ends no call of that key and cost can pass, whatever is consumed meanwhile, so that
+ * Redis need not be asked; only what another process gives back is not seen. Bounded: the oldest is forgotten first.
+ */
+export class Denials {
+  readonly #most: number;
+  /** By cost, and then by key. */
+  readonly #known = new Map<number, Map<string, Denial>>();
+  #size = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** The answer, if this call cannot pass. */
+  find(plan: Plan, key: string, cost: number): Promise<RateLimitResult> | undefined {
+    const denial = this.#known.get(cost)?.get(key);
+    if (denial === undefined) return undefined;
+    const now = performance.now();
+    if (now >= denial.until || denial.plan !== plan) {
+      this.#delete(cost, key);
+      return undefined;
+    }
+    if (now - denial.answeredAt >= 1) {
+      const { until, resetAt, result } = denial;
+      denial.answeredAt = now;
+      denial.answer = Promise.resolve({
+        ...result,
+        retryAfter: result.retryAfter < 0 ? -1 : Math.ceil(until - now),
+        resetAfter: Math.max(0, Math.ceil(resetAt - now)),
+      });
+    }
+    return denial.answer;
+  }
+
+  /** Remembers a denial that Redis was asked for at `sentAt`: it was decided no sooner, so that it ends no sooner. */
+  add(plan: Plan, key: string, cost: number, result: RateLimitResult, sentAt: number): void {
+    if (this.#most === 0) return;
+    const resetAt = sentAt + result.resetAfter;
+    // What never passes is asked again when what is left has changed for sure.
+    const until = result.retryAfter < 0 ? resetAt : sentAt + result.retryAfter;
+    this.#delete(cost, key);
+    if (this.#size >= this.#most) this.#deleteOldest();
+    let ofCost = this.#known.get(cost);
+    if (!ofCost) {
+      ofCost = new Map();
+      this.#known.set(cost, ofCost);
+    }
+    ofCost.set(key, { plan, result, until, resetAt, answer: Promise.resolve(result), answeredAt: sentAt });
+    this.#size++;
+  }
+
+  /** Forgets what was denied to a key. */
+  forget(key: string): void {
+    for (const cost of [...this.#known.keys()]) this.#delete(cost, key);
+  }
+
+  #delete(cost: number, key: string): void {
+    const ofCost = this.#known.get(cost);
+    if (!ofCost?.delete(key)) return;
+    this.#size--;
+    if (ofCost.size === 0) this.#known.delete(cost);
+  }
+
+  #deleteOldest(): void {
+    for (const [cost, ofCost] of this.#known) {
+      for (const key of ofCost.keys()) {
+        this.#delete(cost, key);
+        return;
+      }
+    }
+  }
+}

@@ -1,0 +1,92 @@
+import { isUnavailable } from '../errors.js';
+import { log } from '../observe/debug.js';
+import { MemoryLimits } from './memory.js';
+import type { ResolvedLimiter } from './options.js';
+import type { Plan } from './plan.js';
+import type { RateLimitResult } from './result.js';
+
+/** How often Redis is asked during an outage, and what `'deny'` says when to come back. */
+const PROBE_MS = 1_000;
+
+/** What a limiter answers while Redis cannot be asked. */
+export class Outage {
+  readonly #options: ResolvedLimiter;
+  #memory: MemoryLimits | undefined;
+  #down = false;
+  #probeAt = 0;
+
+  constructor(options: ResolvedLimiter) {
+    this.#options = options;
+  }
+
+  /** Whether callers get their answer here, and need not wait until Redis has failed them too. */
+  get answers(): boolean {
+    return this.#down && this.#options.whenDown !== 'throw';
+  }
+
+  /** Whether it is time to see if Redis is back; the next time is later. */
+  get probes(): boolean {
+    const now = performance.now();
+    if (now < this.#probeAt) return false;
+    this.#probeAt = now + PROBE_MS;
+    return true;
+  }
+
+  /** Redis answered. */
+  end(): void {
+    if (!this.#down) return;
+    this.#down = false;
+    this.#memory = undefined;
+    log.limit('Redis can be asked again');
+    tell(() => this.#options.onUp?.());
+  }
+
+  /**
+   * Redis did not answer as it should.
+   *
+   * @throws the error, if it is a refusal or if `whenDown` says so.
+   */
+  begin(error: Error): void {
+    if (!isUnavailable(error)) throw error;
+    if (!this.#down) {
+      this.#down = true;
+      this.#probeAt = performance.now() + PROBE_MS;
+      log.limit('Redis cannot be asked: %s', error.message);
+      tell(() => this.#options.onDown?.(error));
+    }
+    if (this.#options.whenDown === 'throw') throw error;
+  }
+
+  answer(plan: Plan, key: string, cost: number, count: 0 | 1): RateLimitResult {
+    const { whenDown } = this.#options;
+    if (whenDown === 'local') {
+      this.#memory ??= new MemoryLimits();
+      return { ...this.#memory.consume(plan, key, cost, count), degraded: true };
+    }
+    const allowed = whenDown === 'allow';
+    const { limit, name } = plan.quotas[0] as Plan['quotas'][number];
+    return {
+      allowed,
+      exceeded: !allowed,
+      limit,
+      remaining: allowed ? limit : 0,
+      retryAfter: allowed ? 0 : PROBE_MS,
+      resetAfter: allowed ? 0 : PROBE_MS,
+      rule: name,
+      degraded: true,
+    };
+  }
+}
+
+// A decision is not lost because somebody who is told of the outage fails.
+function tell(callback: () => void): void {
+  try {
+    callback();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    process.emitWarning(`onDown or onUp of a rate limiter failed: ${reason}`, {
+      type: 'LagoonWarning',
+      code: 'LAGOON_LISTENER',
+    });
+  }
+}

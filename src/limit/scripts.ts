@@ -1,0 +1,110 @@
+import { defineScript, type Script } from '../pool/script.js';
+import { ARGS_PER_RULE, preamble, SERVER_CLOCK } from './lua.js';
+import type { Quota } from './quota.js';
+
+/** So many decisions share a script call at most: enough to spread its cost, few enough not to hold up the server. */
+const BATCH = 64;
+
+/**
+ * What is used after all calls were accepted, of one rule with nothing else to say; or how many were accepted, and for each rule
+ * its standing: used, µs to wait, µs to the reset, µs it is blocked.
+ */
+export type DecideReply = number | readonly number[];
+
+export type Adjustment = 'charge' | 'block' | 'reset';
+
+/** The scripts for rules of these kinds, one letter each. */
+export interface LimitScripts {
+  readonly decide: Script<DecideReply>;
+  readonly adjust: Script<'OK'>;
+}
+
+const known = new Map<string, LimitScripts>();
+
+/** The scripts for rules of these kinds, made once. */
+export function scriptsFor(kinds: string): LimitScripts {
+  let scripts = known.get(kinds);
+  if (!scripts) {
+    scripts = makeScripts(kinds, SERVER_CLOCK);
+    known.set(kinds, scripts);
+  }
+  return scripts;
+}
+
+/** The same with another clock: Lua that sets \`now\`, in µs. */
+export function makeScripts(kinds: string, clock: string): LimitScripts {
+  return { decide: decideScript(kinds, clock), adjust: adjustScript(kinds, clock) };
+}
+
+/** The arguments that tell a script the rules. */
+export function ruleArguments(quotas: readonly Quota[]): number[] {
+  return quotas.flatMap(({ periodUs, capacity, unit, drain }) => [periodUs, capacity, unit, drain]);
+}
+
+/*
+ * Accepts as many of the calls on a key as all rules have room for, and charges the rules with them. Shared: the rules. Per call: a
+ * key for each rule; the cost, how many calls. Returns a DecideReply per call.
+ */
+function decideScript(kinds: string, clock: string): Script<DecideReply> {
+  const rules = kinds.length;
+  // What a window has left is said only if somebody asks: the caller knows that it was charged just now.
+  const brief = rules === 1 && kinds !== 'f';
+  return defineScript<DecideReply>({
+    keys: rules,
+    args: 2,
+    batch: BATCH,
+    lua: `${preamble(kinds, clock)}
+local function decide(i)
+  local cost, count = tonumber(ARGV[${rules * ARGS_PER_RULE - 1} + i * 2]), tonumber(ARGV[${rules * ARGS_PER_RULE} + i * 2])
+  local accepted, states = count, {}
+  for r, rule in ipairs(rules) do
+    local s = read[rule.kind](KEYS[(i - 1) * ${rules} + r], rule)
+    local room = s.blocked > now and 0 or math.floor((rule.capacity - s.used) / (cost * rule.unit))
+    if room < accepted then accepted = math.max(0, room) end
+    states[r] = s
+  end
+  if accepted > 0 then
+    for r, rule in ipairs(rules) do charge[rule.kind](KEYS[(i - 1) * ${rules} + r], rule, states[r], accepted * cost) end
+    ${brief ? 'if accepted == count then return states[1].used end' : ''}
+  end
+  local reply = { accepted }
+  for r, rule in ipairs(rules) do stand(reply, KEYS[(i - 1) * ${rules} + r], rule, states[r], cost) end
+  return reply
+end
+local replies = {}
+for i = 1, #KEYS / ${rules} do
+  -- One caller's error must not be the error of those who share the script call.
+  local ok, reply = pcall(decide, i)
+  replies[i] = ok and reply or redis.error_reply(type(reply) == 'table' and reply.err or reply)
+end
+return replies`,
+  });
+}
+
+/*
+ * Changes what the rules know of a key, whatever room there is. KEYS: one for each rule. ARGV: the rules; 'charge' and a cost (below 0:
+ * given back), 'block' and µs, or 'reset' and anything. Returns 'OK'.
+ */
+function adjustScript(kinds: string, clock: string): Script<'OK'> {
+  const rules = kinds.length;
+  return defineScript<'OK'>({
+    keys: rules,
+    lua: `${preamble(kinds, clock)}
+local what, amount = ARGV[${rules * ARGS_PER_RULE + 1}], tonumber(ARGV[${rules * ARGS_PER_RULE + 2}])
+for r, rule in ipairs(rules) do
+  local key = KEYS[r]
+  if what == 'reset' then
+    call('DEL', key)
+  else
+    local s = read[rule.kind](key, rule)
+    if what == 'block' then
+      s.blocked = now + amount
+      amend[rule.kind](key, rule, s, 0)
+    else
+      amend[rule.kind](key, rule, s, amount)
+    end
+  end
+end
+return 'OK'`,
+  });
+}
