@@ -1,3 +1,12 @@
+export type { Cache } from './cache/cache.js';
+export { type BinaryCodec, bufferCodec, type Codec, jsonCodec, stringCodec, type TextCodec } from './cache/codec.js';
+export { type CompressionOptions, compressed } from './cache/compressed.js';
+export type { CacheEvent } from './cache/events.js';
+export { escapeGlob } from './cache/glob.js';
+export type { LoadContext } from './cache/loads.js';
+export type { CacheOptions, CacheWhenDown, GetOrSetOptions, LocalOptions, PutOptions } from './cache/options.js';
+export type { CacheStats } from './cache/stats.js';
+export { type StandardSchema, validated } from './cache/validated.js';
 export type { PublicPoolConfig } from './config/redact.js';
 export type {
   ClusterPoolConfig,
@@ -7,6 +16,7 @@ export type {
   ReconnectOptions,
   RegistryConfig,
   SentinelPoolConfig,
+  SentinelPoolOptions,
   StandalonePoolConfig,
   TlsOptions,
 } from './config/types.js';

@@ -23,6 +23,9 @@ export interface Link {
   /** Drops what is marked as rejected and not written. */
   dropRejected(): void;
 
+  /** Calls `handler` with what the server sends unasked (RESP3); it returns whether that was for it. */
+  onPush(handler: (push: readonly unknown[]) => boolean): void;
+
   /** Closes the connection now; what was written is rejected with `reason`. */
   destroy(reason: Error): void;
 }

@@ -57,6 +57,10 @@ export class QueueLink implements Link {
     if (this.congested) this.#queue.prependCommandsToWrite(this.#queue.extractAllCommands());
   }
 
+  onPush(handler: (push: readonly unknown[]) => boolean): void {
+    this.#queue.addPushHandler(handler as Parameters<Queue['addPushHandler']>[0]);
+  }
+
   destroy(reason: Error): void {
     if (this.#lost) return;
     this.#lost = reason;

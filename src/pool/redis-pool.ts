@@ -1,4 +1,7 @@
 import { ErrorReply, type RedisArgument, type TypeMapping } from 'redis';
+import { Cache } from '../cache/cache.js';
+import type { CacheOptions } from '../cache/options.js';
+import type { CacheStore } from '../cache/store.js';
 import { type PublicPoolConfig, publicConfig } from '../config/redact.js';
 import { type Duration, positiveMs } from '../duration.js';
 import { InvalidArgumentError, ReplyError } from '../errors.js';
@@ -32,6 +35,7 @@ import {
 } from './script.js';
 import { repliesOf } from './script-batch.js';
 import type { MessageListener, Subscription, SubscriptionKind } from './subscription.js';
+import { Tracking, type TrackingListener, type TrackingOptions } from './tracking.js';
 import { runTransaction, type TransactionOptions } from './transaction.js';
 
 /** A named pool: every command of node-redis that can share a connection, and what Lagoon adds. */
@@ -95,6 +99,21 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    */
   getRateLimiter(options: RateLimiterOptions): RateLimiter {
     return new RateLimiter(this, options);
+  }
+
+  /**
+   * A cache whose values are in this pool; make it once and keep it. One with a local tier holds a connection of its own
+   * until its `close()` or that of the engine.
+   *
+   * @throws {InvalidArgumentError} for an option that cannot be right.
+   */
+  getCache<T = unknown>(options: CacheOptions<T> = {}): Cache<T> {
+    return new Cache(this as unknown as CacheStore, options);
+  }
+
+  /** @internal */
+  track(options: TrackingOptions, listener: TrackingListener): Tracking {
+    return new Tracking(this.#runtime.core, options, listener);
   }
 
   /** What the pool is doing at the moment. */

@@ -1,0 +1,34 @@
+import { log } from '../observe/debug.js';
+
+/** What happens in a cache besides the results of calls. */
+export type CacheEvent =
+  /** What is stored is none of the codec's, or no longer fits its schema: it counted as a miss. */
+  | { readonly type: 'undecodable'; readonly key: string; readonly error: Error }
+  /** A loader failed while a stale or ageing value served. */
+  | { readonly type: 'refresh-failed'; readonly key: string; readonly error: Error }
+  /** Redis was away, so that the loader was called (`whenDown: 'load'`), or what it gave was not stored. */
+  | { readonly type: 'redis-down'; readonly key: string; readonly error: Error }
+  /** Changes are told again, so that values stay in this process. */
+  | { readonly type: 'local-up' }
+  /** Changes may be missed, so that nothing is served from this process. */
+  | { readonly type: 'local-down' };
+
+/** Tells whoever listens; what they throw harms no call. */
+export class Events {
+  readonly #listener: ((event: CacheEvent) => void) | undefined;
+
+  constructor(listener: ((event: CacheEvent) => void) | undefined) {
+    this.#listener = listener;
+  }
+
+  emit(event: CacheEvent): void {
+    // Without the error: what a codec says of a value may show the value.
+    log.cache('%s', event.type);
+    try {
+      this.#listener?.(event);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      process.emitWarning(`onEvent of a cache failed: ${reason}`, { type: 'LagoonWarning', code: 'LAGOON_LISTENER' });
+    }
+  }
+}

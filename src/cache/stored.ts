@@ -1,0 +1,65 @@
+import { InvalidArgumentError } from '../errors.js';
+import type { Codec } from './codec.js';
+
+/** What is stored beside a value; most have none of it. */
+export interface Meta {
+  /** For how many ms the key outlives the value, which is stale then. */
+  readonly g?: number;
+  /** How many ms it took to load the value. */
+  readonly d?: number;
+  /** The version of each of its tags when it was stored: it is void if one is another now. */
+  readonly t?: Readonly<Record<string, string>>;
+}
+
+/** A value as it is stored: what the codec made, behind a line of JSON if there is anything to say of it. */
+export type Stored = string | Buffer;
+
+/** No text of the codecs begins with it, or it gets a line too. */
+const MARK = '\x01';
+const MARK_BYTE = 1;
+const NONE: Meta = {};
+
+/** @throws {InvalidArgumentError} if the codec cannot encode the value. */
+export function store<T>(codec: Codec<T>, value: T, meta: Meta): Stored {
+  if (codec.binary) {
+    const data = codec.encode(value);
+    if (!Buffer.isBuffer(data)) throw notEncoded(value, 'a Buffer');
+    if (isEmpty(meta) && data[0] !== MARK_BYTE) return data;
+    return Buffer.concat([Buffer.from(line(meta)), data]);
+  }
+  const data = codec.encode(value);
+  if (typeof data !== 'string') throw notEncoded(value, 'text');
+  return isEmpty(meta) && !data.startsWith(MARK) ? data : line(meta) + data;
+}
+
+/**
+ * Parts what is stored.
+ *
+ * @throws {SyntaxError} if the line is none of ours.
+ */
+export function part(stored: Stored): { meta: Meta; data: Stored } {
+  if (typeof stored === 'string') {
+    if (!stored.startsWith(MARK)) return { meta: NONE, data: stored };
+    const end = stored.indexOf('\n');
+    return { meta: JSON.parse(stored.slice(1, end)), data: stored.slice(end + 1) };
+  }
+  if (stored[0] !== MARK_BYTE) return { meta: NONE, data: stored };
+  const end = stored.indexOf('\n');
+  return { meta: JSON.parse(stored.toString('utf8', 1, end)), data: stored.subarray(end + 1) };
+}
+
+export function decode<T>(codec: Codec<T>, data: Stored): T {
+  return codec.binary ? codec.decode(data as Buffer) : codec.decode(data as string);
+}
+
+function isEmpty({ g, d, t }: Meta): boolean {
+  return g === undefined && d === undefined && t === undefined;
+}
+
+function line(meta: Meta): string {
+  return `${MARK}${JSON.stringify(meta)}\n`;
+}
+
+function notEncoded(value: unknown, what: string): InvalidArgumentError {
+  return new InvalidArgumentError(`The codec of the cache makes no ${what} of a value of type ${typeof value}`);
+}

@@ -1,0 +1,157 @@
+import { log } from '../observe/debug.js';
+import { whenAborted } from './abort.js';
+import type { PoolCore } from './core.js';
+import type { Lease } from './lease.js';
+
+const FIRST_RETRY_MS = 50;
+const MAX_RETRY_MS = 500;
+
+/** Who is told of the keys that change. */
+export interface TrackingListener {
+  /** Messages arrive from now on; what changed before was missed. */
+  up(): void;
+  /** They do not any more. */
+  down(): void;
+  /** Keys, as they stand in Redis, that were changed, removed or have expired; `undefined`: all. */
+  invalidated(keys: readonly string[] | undefined): void;
+}
+
+/** What is tracked, and how closely the connection is watched. */
+export interface TrackingOptions {
+  /** What the keys begin with, without the pool's prefix. */
+  readonly prefixes: readonly string[];
+  /** How often the connection is asked whether it lives. */
+  readonly heartbeatMs: number;
+  /** How long it may take to answer. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Hears from the server which keys change (CLIENT TRACKING in broadcasting mode), on a leased connection of its own that is
+ * replaced whenever it is lost.
+ */
+export class Tracking {
+  readonly #core: PoolCore;
+  readonly #options: TrackingOptions;
+  readonly #listener: TrackingListener;
+  readonly #stopped = new AbortController();
+  #lease: Lease | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #confirmedUntil = 0;
+
+  constructor(core: PoolCore, options: TrackingOptions, listener: TrackingListener) {
+    this.#core = core;
+    this.#options = options;
+    this.#listener = listener;
+    whenAborted(core.closing.signal, () => this.stop());
+    void this.#connect();
+  }
+
+  /**
+   * Until when, on the clock of `performance.now()`, nothing can have been missed without being noticed. It holds also for a
+   * process that was stopped and has not read yet what came meanwhile.
+   */
+  get confirmedUntil(): number {
+    return this.#confirmedUntil;
+  }
+
+  stop(): void {
+    this.#stopped.abort();
+    this.#drop();
+  }
+
+  async #connect(): Promise<void> {
+    for (let delay = FIRST_RETRY_MS; !this.#stopped.signal.aborted; delay = Math.min(2 * delay, MAX_RETRY_MS)) {
+      try {
+        await this.#establish();
+        return;
+      } catch (error) {
+        log.cache('%s: cannot track keys: %s', this.#core.config.code, (error as Error).message);
+        this.#drop();
+        await this.#pause(delay);
+      }
+    }
+  }
+
+  async #establish(): Promise<void> {
+    const lease = await this.#core.lease(this.#stopped.signal, () => this.#lost(lease));
+    this.#lease = lease;
+    if (this.#stopped.signal.aborted) return this.#drop();
+    lease.link.onPush((push) => this.#onPush(lease, push));
+    const { keyPrefix } = this.#core.config;
+    const sentAt = performance.now();
+    await this.#send(lease, [
+      'CLIENT',
+      'TRACKING',
+      'ON',
+      'BCAST',
+      // Without any it is about every key.
+      ...this.#options.prefixes.flatMap((prefix) => (keyPrefix + prefix === '' ? [] : ['PREFIX', keyPrefix + prefix])),
+    ]);
+    this.#confirm(sentAt);
+    this.#listener.up();
+    this.#heartbeat = setInterval(() => void this.#beat(lease), this.#options.heartbeatMs).unref();
+  }
+
+  async #beat(lease: Lease): Promise<void> {
+    const sentAt = performance.now();
+    try {
+      await this.#send(lease, ['PING']);
+      this.#confirm(sentAt);
+    } catch (error) {
+      lease.link.destroy(error as Error);
+    }
+  }
+
+  #send(lease: Lease, args: string[]): Promise<unknown> {
+    const command = this.#core.command(args);
+    lease.submit(command, this.#options.timeoutMs);
+    return command.promise;
+  }
+
+  // What was executed before the request came to the server has been told before its reply.
+  #confirm(sentAt: number): void {
+    this.#confirmedUntil = sentAt + this.#options.heartbeatMs + this.#options.timeoutMs;
+  }
+
+  #onPush(lease: Lease, push: readonly unknown[]): boolean {
+    const [what, keys] = push;
+    if (String(what) !== 'invalidate') return false;
+    if (lease === this.#lease) this.#listener.invalidated(Array.isArray(keys) ? this.#names(keys) : undefined);
+    return true;
+  }
+
+  #names(keys: readonly unknown[]): string[] {
+    const { length } = this.#core.config.keyPrefix;
+    return keys.map((key) => String(key).slice(length));
+  }
+
+  #lost(lease: Lease): void {
+    if (lease !== this.#lease) return;
+    log.cache('%s: keys are not tracked any more', this.#core.config.code);
+    this.#drop();
+    if (!this.#stopped.signal.aborted) void this.#connect();
+  }
+
+  #drop(): void {
+    clearInterval(this.#heartbeat);
+    const lease = this.#lease;
+    this.#lease = undefined;
+    const wasUp = this.#confirmedUntil > 0;
+    this.#confirmedUntil = 0;
+    lease?.discard();
+    if (wasUp) this.#listener.down();
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        stop();
+        resolve();
+      };
+      const timer = setTimeout(end, ms).unref();
+      const stop = whenAborted(this.#stopped.signal, end);
+    });
+  }
+}
