@@ -1,6 +1,6 @@
 import type { Plan } from './plan.js';
 import { type RateLimitResult, resultOf } from './result.js';
-import type { DecideReply } from './scripts.js';
+import { callArgument, type DecideReply } from './scripts.js';
 import { standingsOf } from './standings.js';
 import type { LimitStore } from './store.js';
 
@@ -52,7 +52,7 @@ export class Decisions {
   async peek(key: string, cost: number): Promise<RateLimitResult> {
     const plan = this.#plan;
     try {
-      const reply = await this.#store.runScript(plan.decide, plan.keysOf(key), [cost, 0], plan.shared);
+      const reply = await this.#store.runScript(plan.decide, plan.keysOf(key), [callArgument(0, cost)], plan.shared);
       this.#verdicts.decided();
       const result = resultOf(plan.quotas, standingsOf(plan.quotas, reply), cost, false, 0);
       return result.retryAfter === 0 ? { ...result, allowed: true, exceeded: false } : this.#verdicts.shown(result);
@@ -84,7 +84,7 @@ export class Decisions {
     for (const ofCost of all) {
       for (const ask of ofCost.values()) {
         this.#store
-          .runScript(decide, this.#plan.keysOf(ask.key), [ask.cost, ask.settle.length], shared)
+          .runScript(decide, this.#plan.keysOf(ask.key), [callArgument(ask.settle.length, ask.cost)], shared)
           .then((reply) => this.#answer(ask, reply, sentAt))
           .catch((error: Error) => this.#fail(ask, error));
       }

@@ -7,9 +7,17 @@
  */
 import type { QuotaKind } from './quota.js';
 
+/** Numbers that tell a script of one rule: period in µs, capacity, unit, drain. */
+export const ARGS_PER_RULE = 4;
+
 /** The server's clock; never the caller's. */
 export const SERVER_CLOCK = `local time = call('TIME')
 local now = time[1] * 1000000 + time[2]`;
+
+/** What every script begins with. */
+export function begin(clock: string): string {
+  return `local call = redis.call\n${clock}\n`;
+}
 
 const COMMON = `
 local pack, parse = struct.pack, struct.unpack
@@ -19,139 +27,135 @@ local read, charge, amend, wait, reset = {}, {}, {}, {}, {}
 `;
 
 /*
- * Sliding window: blocked, used, and behind them for each call that was accepted when, and its cost; the oldest first. A string, as long
- * as it is short: one command to read and one to write. A list of the same numbers once it is long: then what a decision
- * costs does not grow with the window.
+ * Sliding window: what was accepted when, the oldest first: 7 bytes of time and 4 of cost each. Few calls are a string that
+ * is read and written as a whole: blocked, used, the calls. More are a ring in a string of which a decision touches a few bytes, so that
+ * what it costs does not grow with the window: 255, blocked, used, the oldest and the newest time, the first place, calls, places.
  */
-const SLIDING_WINDOW = `
-local SHORT, CHUNK = 64, 64
+const FEW = 32;
+const CALL = 11;
+const RING = 41;
+const WINDOW_FORMATS = `local HEAD, CALL, RING = '>I7I7', '>I7I4', '>I1I7I7I7I7I4I4I4'`;
 
-local function read_list(key, period)
-  local head = call('LRANGE', key, 0, 3)
-  local s = { long = true, blocked = tonumber(head[1]), used = tonumber(head[2]), expired = 0, newest = tonumber(call('LINDEX', key, -2)) }
-  s.now = math.max(now, s.newest)
-  local at, cost = tonumber(head[3]), tonumber(head[4])
-  local from, chunk, i = 4, nil, 1
-  while at and at + period <= s.now do
-    s.used = s.used - cost
-    s.expired = s.expired + 1
-    if not chunk or i > #chunk then
-      chunk, i = call('LRANGE', key, from, from + 2 * CHUNK - 1), 1
-      from = from + 2 * CHUNK
+const SLIDING_WINDOW = `
+${WINDOW_FORMATS}
+
+-- Calls fn with each call, the oldest first, until it returns true.
+local function each(key, s, fn)
+  local i, part = 0, s.live
+  while i < s.count do
+    local n = s.count
+    if s.ring then
+      local place = (s.first + i) % s.places
+      n = math.min(64, s.count - i, s.places - place)
+      part = call('GETRANGE', key, ${RING} + place * ${CALL}, ${RING - 1} + (place + n) * ${CALL})
     end
-    at, cost = tonumber(chunk[i]), tonumber(chunk[i + 1])
-    i = i + 2
+    for j = 1, n * ${CALL}, ${CALL} do
+      if fn(parse(CALL, part, j)) then return end
+    end
+    i = i + n
   end
-  return s
+end
+
+-- The calls of a ring in their order.
+local function all(key, s)
+  local parts, i = {}, 0
+  while i < s.count do
+    local place = (s.first + i) % s.places
+    local n = math.min(s.count - i, s.places - place)
+    parts[#parts + 1] = call('GETRANGE', key, ${RING} + place * ${CALL}, ${RING - 1} + (place + n) * ${CALL})
+    i = i + n
+  end
+  return table.concat(parts)
 end
 
 function read.s(key, rule)
-  local packed = redis.pcall('GET', key)
-  if not packed then return { blocked = 0, used = 0, now = now, live = '' } end
-  if type(packed) == 'table' then return read_list(key, rule.period) end
-  local blocked, used, at, cost = parse('>I7I7I7I7', packed)
-  local newest = parse('>I7', packed, #packed - 13)
-  local s = { blocked = blocked, now = newest > now and newest or now, newest = newest }
-  local from, period = 15, rule.period
-  while at + period <= s.now do
-    used = used - cost
-    from = from + 14
-    if from > #packed then break end
-    at, cost = parse('>I7I7', packed, from)
+  local packed = call('GETRANGE', key, 0, ${14 + FEW * CALL - 1})
+  if packed == '' then return { blocked = 0, used = 0, now = now, live = '', count = 0 } end
+  local s
+  if string.byte(packed) == 255 then
+    local _, blocked, used, oldest, newest, first, count, places = parse(RING, packed)
+    s = { ring = true, blocked = blocked, used = used, newest = newest, first = first, count = count, places = places }
+  else
+    local blocked, used = parse(HEAD, packed)
+    s = { blocked = blocked, used = used, live = string.sub(packed, 15), count = (#packed - 14) / ${CALL} }
+    s.newest = parse(CALL, packed, #packed - ${CALL - 1})
   end
-  s.used, s.live = used, string.sub(packed, from)
+  s.now = math.max(now, s.newest)
+  local expired = 0
+  each(key, s, function(at, cost)
+    s.oldest = at
+    if at + rule.period > s.now then return true end
+    s.used = s.used - cost
+    expired = expired + 1
+  end)
+  if s.ring then s.first = (s.first + expired) % s.places else s.live = string.sub(s.live, expired * ${CALL} + 1) end
+  s.count = s.count - expired
   return s
 end
 
-local function lifetime(s, period) return ttl(math.max(period, s.blocked - s.now)) end
+local function lifetime(s, rule) return ttl(math.max(rule.period, s.blocked - s.now)) end
 
-local function write_list(key, rule, s, at, cost)
-  if s.expired > 0 then
-    call('LTRIM', key, 2 + 2 * s.expired, -1)
-    call('LPUSH', key, s.used, s.blocked)
-  else
-    call('LSET', key, 0, s.blocked)
-    call('LSET', key, 1, s.used)
-  end
-  s.expired = 0
-  if at then call('RPUSH', key, at, cost) end
-  call('PEXPIRE', key, lifetime(s, rule.period))
+local function write_few(key, rule, s, live)
+  s.ring, s.live, s.count = nil, live, #live / ${CALL}
+  call('SET', key, pack(HEAD, s.blocked, s.used) .. live, 'PX', lifetime(s, rule))
 end
 
-local function write_string(key, rule, s, live)
-  s.live = live
-  if #live <= SHORT * 14 then
-    call('SET', key, pack('>I7I7', s.blocked, s.used) .. live, 'PX', lifetime(s, rule.period))
-    return
-  end
-  local list = { s.blocked, s.used }
-  for from = 1, #live, 14 do
-    list[#list + 1], list[#list + 2] = parse('>I7I7', live, from)
-  end
-  call('DEL', key)
-  call('RPUSH', key, unpack(list))
-  call('PEXPIRE', key, lifetime(s, rule.period))
+local function ring(s) return pack(RING, 255, s.blocked, s.used, s.oldest, s.newest, s.first, s.count, s.places) end
+
+-- A seventh more places than calls: seldom made anew, and little room for nothing.
+local function write_many(key, rule, s, calls)
+  s.ring, s.first, s.count = true, 0, #calls / ${CALL}
+  s.places = math.floor(s.count * 8 / 7)
+  call('SET', key, ring(s) .. calls .. string.rep('\\0', (s.places - s.count) * ${CALL}), 'PX', lifetime(s, rule))
+end
+
+local function write_ring(key, rule, s)
+  call('SETRANGE', key, 0, ring(s))
+  call('PEXPIRE', key, lifetime(s, rule))
 end
 
 function charge.s(key, rule, s, cost)
-  s.used = s.used + cost
-  s.newest = s.now
-  if s.long then write_list(key, rule, s, s.now, cost) else write_string(key, rule, s, s.live .. pack('>I7I7', s.now, cost)) end
+  local new = pack(CALL, s.now, cost)
+  s.used, s.newest = s.used + cost, s.now
+  if s.count == 0 then s.oldest = s.now end
+  if s.count < (s.ring and ${FEW / 2} or ${FEW}) then
+    write_few(key, rule, s, (s.ring and all(key, s) or s.live) .. new)
+  elseif s.ring and s.count < s.places then
+    call('SETRANGE', key, ${RING} + (s.first + s.count) % s.places * ${CALL}, new)
+    s.count = s.count + 1
+    write_ring(key, rule, s)
+  else
+    write_many(key, rule, s, (s.ring and all(key, s) or s.live) .. new)
+  end
 end
 
--- Gives back the newest first. A string without any call would not be read: one that cost nothing keeps the block.
-local function write_left(key, rule, s, live)
-  if live == '' and s.blocked > s.now then live = pack('>I7I7', s.now, 0) end
-  if live == '' then call('DEL', key) else write_string(key, rule, s, live) end
-end
-
+-- Gives back the newest first.
 function amend.s(key, rule, s, cost)
   if cost > 0 then return charge.s(key, rule, s, cost) end
-  local excess, live = -cost, s.live
-  while excess > 0 and s.used > 0 do
-    local at, newest
-    if s.long then
-      at, newest = unpack(call('LRANGE', key, -2, -1))
-    else
-      at, newest = parse('>I7I7', live, #live - 13)
-    end
+  local calls, excess = s.ring and all(key, s) or s.live, -cost
+  while excess > 0 and calls ~= '' do
+    local at, newest = parse(CALL, calls, #calls - ${CALL - 1})
     local back = math.min(excess, newest)
     excess, s.used = excess - back, s.used - back
-    if s.long then
-      call('RPOP', key, 2)
-      if back < tonumber(newest) then call('RPUSH', key, at, newest - back) end
-    else
-      live = string.sub(live, 1, #live - 14) .. (back < newest and pack('>I7I7', at, newest - back) or '')
-    end
+    calls = string.sub(calls, 1, #calls - ${CALL}) .. (back < newest and pack(CALL, at, newest - back) or '')
   end
-  if s.long and s.used > 0 then return write_list(key, rule, s) end
-  if s.long then call('DEL', key) end
-  write_left(key, rule, s, live or '')
+  if calls == '' and s.blocked <= s.now then return call('DEL', key) end
+  -- What is blocked and was never called is told by a call that cost nothing.
+  if calls == '' then calls = pack(CALL, s.now, 0) end
+  s.newest = parse(CALL, calls, #calls - ${CALL - 1})
+  if #calls <= ${FEW * CALL} then write_few(key, rule, s, calls) else write_many(key, rule, s, calls) end
 end
 
 -- In how many µs so much is free as the cost needs.
 function wait.s(key, rule, s, cost)
-  local excess = s.used + cost - rule.capacity
+  local excess, free = s.used + cost - rule.capacity, 0
   if excess <= 0 then return 0 end
-  local at, freed
-  if not s.long then
-    for from = 1, #s.live, 14 do
-      at, freed = parse('>I7I7', s.live, from)
-      excess = excess - freed
-      if excess <= 0 then return at + rule.period - s.now end
-    end
-    return 0
-  end
-  local from = 2 + 2 * s.expired
-  while true do
-    local chunk = call('LRANGE', key, from, from + 2 * CHUNK - 1)
-    if #chunk == 0 then return 0 end
-    for i = 1, #chunk, 2 do
-      excess = excess - chunk[i + 1]
-      if excess <= 0 then return chunk[i] + rule.period - s.now end
-    end
-    from = from + 2 * CHUNK
-  end
+  each(key, s, function(at, freed)
+    excess = excess - freed
+    free = at + rule.period - s.now
+    return excess <= 0
+  end)
+  return excess <= 0 and free or 0
 end
 
 function reset.s(rule, s)
@@ -230,12 +234,103 @@ for i, kind in ipairs({ ${[...kinds].map((kind) => `'${kind}'`).join(', ')} }) d
 end
 `;
 
-export const ARGS_PER_RULE = 4;
-
 const ALGORITHMS: Readonly<Record<QuotaKind, string>> = { s: SLIDING_WINDOW, g: GCRA, f: FIXED_WINDOW };
 
-/** What every script begins with: the clock, the algorithms of its rules, and the rules. */
-export function preamble(kinds: string, clock: string): string {
+/*
+ * What most calls are, done at once and before anything is defined that only the others need: calls of cost 1 on a key with one
+ * rule, which has room for all `n` of them, is not blocked, and whose state needs little but to be charged. Each sets `reply`, or
+ * leaves it to the others. What goes wrong is left to them too: they say whose error it is.
+ */
+const FAST: Readonly<Record<QuotaKind, { readonly before: string; readonly each: string }>> = {
+  s: {
+    before: `${WINDOW_FORMATS}\nlocal lasts = period / 1000 + 2`,
+    each: `
+  local packed = redis.pcall('GETRANGE', key, 0, ${14 + FEW * CALL - 1})
+  if packed == '' then
+    if n <= capacity then
+      reply = n
+      call('SET', key, pack('>I7I7I7I4', 0, n, now, n), 'PX', lasts)
+    end
+  elseif type(packed) == 'string' and string.byte(packed) == 255 then
+    local _, blocked, used, oldest, newest, first, count, places = parse(RING, packed)
+    if oldest + period <= now then
+      local seen = math.min(8, count, places - first)
+      local part = call('GETRANGE', key, ${RING} + first * ${CALL}, ${RING - 1} + (first + seen) * ${CALL})
+      for j = 1, seen * ${CALL}, ${CALL} do
+        local at, cost = parse(CALL, part, j)
+        oldest = at
+        if at + period > now then break end
+        used, first, count = used - cost, (first + 1) % places, count - 1
+      end
+    end
+    if used + n <= capacity and oldest + period > now and newest <= now and blocked <= now and count < places then
+      reply = used + n
+      call('SETRANGE', key, ${RING} + (first + count) % places * ${CALL}, pack(CALL, now, n))
+      call('SETRANGE', key, 0, pack(RING, 255, 0, reply, oldest, now, first, count + 1, places))
+      call('PEXPIRE', key, lasts)
+    end
+  elseif type(packed) == 'string' and #packed >= 25 and #packed < ${14 + FEW * CALL} then
+    local blocked, used, at = parse('>I7I7I7', packed)
+    if used + n <= capacity and at + period > now and blocked <= now and parse(CALL, packed, #packed - ${CALL - 1}) <= now then
+      reply = used + n
+      call('SET', key, pack(HEAD, 0, reply) .. string.sub(packed, 15) .. pack(CALL, now, n), 'PX', lasts)
+    end
+  end`,
+  },
+  g: {
+    before: 'local unit, drain = tonumber(ARGV[3]), tonumber(ARGV[4])',
+    each: `
+  local packed, used = redis.pcall('GET', key), 0
+  local usual = not packed
+  if type(packed) == 'string' and #packed == 28 then
+    local blocked, at, before, of = parse('>I7I7I7I7', packed)
+    usual = of == drain and blocked <= now and at <= now
+    used = math.max(0, before - (now - at) * drain)
+  end
+  used = used + n * unit
+  if usual and used <= capacity then
+    reply = used
+    call('SET', key, pack('>I7I7I7I7', 0, now, used, drain), 'PX', math.floor(used / drain / 1000) + 2)
+  end`,
+  },
+  f: {
+    before: '',
+    each: `
+  local packed, start, used = redis.pcall('GET', key), now, 0
+  local usual = not packed
+  if type(packed) == 'string' and #packed == 21 then
+    local blocked
+    blocked, start, used = parse('>I7I7I7', packed)
+    usual = blocked <= now and start <= now and start + period > now
+  end
+  if usual and used + n <= capacity then
+    local left = start + period - now
+    reply = { n, used + n, used + n + 1 > capacity and left or 0, left, 0 }
+    call('SET', key, pack('>I7I7I7', 0, start, used + n), 'PX', math.floor(left / 1000) + 2)
+  end`,
+  },
+};
+
+/** Serves what it can, and leaves the numbers of the other calls in `rest`. The calls stand behind the rules. */
+export function fastPath(kinds: string): string {
+  if (kinds.length > 1) return `for i = 1, #KEYS / ${kinds.length} do rest[i] = i end`;
+  const { before, each } = FAST[kinds as QuotaKind];
+  return `
+local pack, parse = struct.pack, struct.unpack
+local period, capacity = tonumber(ARGV[1]), tonumber(ARGV[2])
+${before}
+for i, key in ipairs(KEYS) do
+  local n, reply = tonumber(ARGV[${ARGS_PER_RULE} + i]), nil
+  if n and n > 0 then${each}
+  end
+  replies[i] = reply or false
+  if not reply then rest[#rest + 1] = i end
+end
+`;
+}
+
+/** The algorithms of a script's rules, and the rules. */
+export function preamble(kinds: string): string {
   const algorithms = [...new Set(kinds)].map((kind) => ALGORITHMS[kind as QuotaKind]);
-  return `local call = redis.call\n${clock}\n${COMMON}${algorithms.join('')}${STANDING}${rulesOf(kinds)}`;
+  return `${COMMON}${algorithms.join('')}${STANDING}${rulesOf(kinds)}`;
 }

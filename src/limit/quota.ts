@@ -56,6 +56,8 @@ const KINDS: Readonly<Record<RateLimitAlgorithm, QuotaKind>> = {
   'fixed-window': 'f',
 };
 
+/** What was accepted at one moment is remembered in 32 bits. */
+const MAX_WINDOW_LIMIT = 2 ** 32 - 1;
 /** Below it, a quotient of whole numbers that is rounded down is exact. */
 const MAX_CAPACITY = 2 ** 52;
 
@@ -103,7 +105,12 @@ function quotaOf(kind: QuotaKind, name: string, limit: number, periodMs: number,
   checkCount(limit, 'limit');
   const periodUs = periodMs * 1000;
   if (kind !== 'g') {
-    if (limit > MAX_CAPACITY) throw new InvalidArgumentError(`limit must be at most 2^52, got ${limit}`);
+    const most = kind === 's' ? MAX_WINDOW_LIMIT : MAX_CAPACITY;
+    if (limit > most) {
+      throw new InvalidArgumentError(
+        `limit must be at most ${most} for '${name}', got ${limit}; with 'gcra' it may be more`,
+      );
+    }
     return { kind, name, limit, periodMs, periodUs, capacity: limit, unit: 1, drain: 0 };
   }
   // One call uses period / limit µs: kept as a fraction in lowest terms.

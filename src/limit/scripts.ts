@@ -1,5 +1,5 @@
 import { defineScript, type Script } from '../pool/script.js';
-import { ARGS_PER_RULE, preamble, SERVER_CLOCK } from './lua.js';
+import { ARGS_PER_RULE, begin, fastPath, preamble, SERVER_CLOCK } from './lua.js';
 import type { Quota } from './quota.js';
 
 /** So many decisions share a script call at most: enough to spread its cost, few enough not to hold up the server. */
@@ -41,21 +41,36 @@ export function ruleArguments(quotas: readonly Quota[]): number[] {
   return quotas.flatMap(({ periodUs, capacity, unit, drain }) => [periodUs, capacity, unit, drain]);
 }
 
+/** What is asked for a key: how many calls, and what each costs if not 1. */
+export function callArgument(count: number, cost: number): number | string {
+  return cost === 1 ? count : `${count} ${cost}`;
+}
+
 /*
  * Accepts as many of the calls on a key as all rules have room for, and charges the rules with them. Shared: the rules. Per call: a
- * key for each rule; the cost, how many calls. Returns a DecideReply per call.
+ * key for each rule; a callArgument. Returns a DecideReply per call.
  */
 function decideScript(kinds: string, clock: string): Script<DecideReply> {
   const rules = kinds.length;
-  // What a window has left is said only if somebody asks: the caller knows that it was charged just now.
-  const brief = rules === 1 && kinds !== 'f';
   return defineScript<DecideReply>({
     keys: rules,
-    args: 2,
+    args: 1,
     batch: BATCH,
-    lua: `${preamble(kinds, clock)}
+    lua: `${begin(clock)}
+local replies, rest = {}, {}
+${fastPath(kinds)}
+if #rest == 0 then
+  -- To a call that is alone an array of replies would cost as much as a command.
+  if #replies == 1 and type(replies[1]) == 'number' then return replies[1] end
+  return replies
+end
+${preamble(kinds)}
+local function asked(i)
+  local count, cost = string.match(ARGV[${rules * ARGS_PER_RULE} + i], '^(%d+) ?(%d*)$')
+  return tonumber(count), tonumber(cost) or 1
+end
 local function decide(i)
-  local cost, count = tonumber(ARGV[${rules * ARGS_PER_RULE - 1} + i * 2]), tonumber(ARGV[${rules * ARGS_PER_RULE} + i * 2])
+  local count, cost = asked(i)
   local accepted, states = count, {}
   for r, rule in ipairs(rules) do
     local s = read[rule.kind](KEYS[(i - 1) * ${rules} + r], rule)
@@ -65,14 +80,12 @@ local function decide(i)
   end
   if accepted > 0 then
     for r, rule in ipairs(rules) do charge[rule.kind](KEYS[(i - 1) * ${rules} + r], rule, states[r], accepted * cost) end
-    ${brief ? 'if accepted == count then return states[1].used end' : ''}
   end
   local reply = { accepted }
   for r, rule in ipairs(rules) do stand(reply, KEYS[(i - 1) * ${rules} + r], rule, states[r], cost) end
   return reply
 end
-local replies = {}
-for i = 1, #KEYS / ${rules} do
+for _, i in ipairs(rest) do
   -- One caller's error must not be the error of those who share the script call.
   local ok, reply = pcall(decide, i)
   replies[i] = ok and reply or redis.error_reply(type(reply) == 'table' and reply.err or reply)
@@ -89,7 +102,7 @@ function adjustScript(kinds: string, clock: string): Script<'OK'> {
   const rules = kinds.length;
   return defineScript<'OK'>({
     keys: rules,
-    lua: `${preamble(kinds, clock)}
+    lua: `${begin(clock)}${preamble(kinds)}
 local what, amount = ARGV[${rules * ARGS_PER_RULE + 1}], tonumber(ARGV[${rules * ARGS_PER_RULE + 2}])
 for r, rule in ipairs(rules) do
   local key = KEYS[r]
