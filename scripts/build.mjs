@@ -35,7 +35,7 @@ export async function build() {
 async function bundle() {
   const { build } = await import('esbuild');
   await build({
-    entryPoints: [join(src, 'index.ts'), join(src, 'testing', 'index.ts')],
+    entryPoints: ['index.ts', join('http', 'index.ts'), join('testing', 'index.ts')].map((entry) => join(src, entry)),
     outbase: src,
     outdir: dist,
     chunkNames: 'shared/[name]-[hash]',

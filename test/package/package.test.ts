@@ -47,6 +47,8 @@ describe('the published package', () => {
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
+      'dist/http/index.d.ts',
+      'dist/http/index.js',
       'dist/index.d.ts',
       'dist/index.js',
       'dist/testing/index.d.ts',
@@ -77,7 +79,11 @@ describe('the published package', () => {
     expect(undeclared).toEqual([]);
   });
 
-  test.each(['lagoon', 'lagoon/testing'])('%s can be imported and required, which gives the same', async (name) => {
+  test.each([
+    ['lagoon', 'Registry'],
+    ['lagoon/http', 'rateLimitExpress'],
+    ['lagoon/testing', 'startRedis'],
+  ])('%s can be imported and required, which gives the same', async (name, exported) => {
     const script = `
       import * as imported from '${name}';
       import { createRequire } from 'node:module';
@@ -85,16 +91,17 @@ describe('the published package', () => {
       const names = Object.keys(imported);
       console.log(JSON.stringify({ names, same: names.every((name) => imported[name] === required[name]) }));`;
     const { names, same } = JSON.parse(await node('both.mjs', script));
-    expect(names).toContain(name === 'lagoon' ? 'Registry' : 'startRedis');
+    expect(names).toContain(exported);
     expect(same).toBe(true);
   });
 
   test('can be required by a CommonJS program, first thing', async () => {
     const script = `
       const { Registry } = require('lagoon');
+      const { rateLimitExpress } = require('lagoon/http');
       const { startRedis } = require('lagoon/testing');
-      console.log(typeof Registry, typeof startRedis);`;
-    expect(await node('required.cjs', script)).toBe('function function');
+      console.log(typeof Registry, typeof rateLimitExpress, typeof startRedis);`;
+    expect(await node('required.cjs', script)).toBe('function function function');
   });
 
   test('gives its schema and its manifest, and hides its inner files', async () => {
@@ -108,7 +115,7 @@ describe('the published package', () => {
   });
 
   test('does nothing when imported but define things: the process ends at once, silently', async () => {
-    const script = `import 'lagoon'; import 'lagoon/testing';`;
+    const script = `import 'lagoon'; import 'lagoon/http'; import 'lagoon/testing';`;
     expect(await node('silent.mjs', script)).toBe('');
   });
 });

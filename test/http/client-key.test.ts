@@ -1,0 +1,58 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ClientAddressUnknownError, clientKey } from '../../src/http/index.js';
+import { InvalidArgumentError } from '../../src/index.js';
+
+describe('clientKey', () => {
+  test.each([
+    ['192.0.2.1', '192.0.2.1', 'an address of IPv4'],
+    ['::ffff:192.0.2.1', '192.0.2.1', 'the same in IPv6'],
+    ['::ffff:c000:201', '192.0.2.1', 'the same in hexadecimal'],
+    ['192.0.2.1:4711', '192.0.2.1', 'with a port'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64', 'an address of IPv6'],
+    ['2001:DB8:0001:2::1', '2001:db8:1:2::/64', 'written otherwise'],
+    ['[2001:db8:1:2::1]:443', '2001:db8:1:2::/64', 'with a port'],
+    ['[2001:db8:1:2::1]', '2001:db8:1:2::/64', 'in brackets'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64', 'with a zone'],
+    ['64:ff9b::192.0.2.1', '64:ff9b:0:0::/64', 'with IPv4 at its end'],
+    ['::1', '0:0:0:0::/64', 'this machine'],
+    ['unknown', 'unknown', 'no address'],
+  ])('%s is %s: %s', (address, key) => {
+    expect(clientKey(address)).toBe(key);
+  });
+
+  test.each([
+    [32, '2001:db8::/32'],
+    [56, '2001:db8:1:ff00::/56'],
+    [60, '2001:db8:1:fff0::/60'],
+    [127, '2001:db8:1:ffff:0:0:0:2/127'],
+    [128, '2001:db8:1:ffff:0:0:0:3/128'],
+  ])('the first %i bits of an address of IPv6 are %s', (bits, key) => {
+    expect(clientKey('2001:db8:1:ffff::3', bits)).toBe(key);
+  });
+
+  test('does not depend on how an address is written, and is that of its network only', () => {
+    const group = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff }));
+    // Where the internet is: what begins with zeros may be IPv4.
+    const addresses = fc.tuple(fc.constant(0x2001), ...new Array<typeof group>(7).fill(group));
+    fc.assert(
+      fc.property(addresses, fc.integer({ min: 1, max: 128 }), (groups, bits) => {
+        const long = groups.map((number) => number.toString(16).padStart(4, '0')).join(':');
+        const short = new URL(`http://[${long}]/`).hostname.slice(1, -1);
+        const key = clientKey(long, bits);
+        expect(clientKey(short, bits)).toBe(key);
+
+        const flipped = (bit: number) =>
+          groups.map((number, i) => (i === bit >> 4 ? number ^ (0x8000 >> (bit & 15)) : number).toString(16)).join(':');
+        expect(clientKey(flipped(bits - 1), bits)).not.toBe(key);
+        if (bits < 128) expect(clientKey(flipped(bits), bits)).toBe(key);
+      }),
+    );
+  });
+
+  test('refuses no address, and a prefix that is none', () => {
+    expect(() => clientKey(undefined)).toThrow(ClientAddressUnknownError);
+    expect(() => clientKey('')).toThrow(ClientAddressUnknownError);
+    for (const bits of [0, 129, 64.5, Number.NaN]) expect(() => clientKey('::1', bits)).toThrow(InvalidArgumentError);
+  });
+});
