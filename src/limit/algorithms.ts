@@ -92,7 +92,7 @@ const ALGORITHMS: Readonly<Record<Quota['kind'], Algorithm>> = {
   },
   f: {
     advance(state, { periodUs }, now) {
-      return state.at + periodUs > now ? state : { ...state, used: 0, at: now };
+      return state.used > 0 && state.at + periodUs > now ? state : { ...state, used: 0, at: now };
     },
     charge(state, _quota, _now, cost) {
       return { ...state, used: Math.min(MOST, Math.max(0, state.used + cost)) };

@@ -4,6 +4,8 @@ import type { RateLimitResult } from './result.js';
 interface Denial {
   /** What was decided by other rules is no denial by these. */
   readonly plan: Plan;
+  readonly key: string;
+  readonly cost: number;
   readonly result: RateLimitResult;
   readonly until: number;
   readonly resetAt: number;
@@ -18,9 +20,9 @@ interface Denial {
  */
 export class Denials {
   readonly #most: number;
-  /** By cost, and then by key. */
-  readonly #known = new Map<number, Map<string, Denial>>();
-  #size = 0;
+  readonly #known = new Map<string, Denial>();
+  /** How many of them have a cost. */
+  readonly #costs = new Map<number, number>();
 
   constructor(most: number) {
     this.#most = most;
@@ -28,7 +30,7 @@ export class Denials {
 
   /** The answer, if this call cannot pass. */
   find(plan: Plan, key: string, cost: number): Promise<RateLimitResult> | undefined {
-    const denial = this.#known.get(cost)?.get(key);
+    const denial = this.#known.get(nameOf(key, cost));
     if (denial === undefined) return undefined;
     const now = performance.now();
     if (now >= denial.until || denial.plan !== plan) {
@@ -54,34 +56,33 @@ export class Denials {
     // What never passes is asked again when what is left has changed for sure.
     const until = result.retryAfter < 0 ? resetAt : sentAt + result.retryAfter;
     this.#delete(cost, key);
-    if (this.#size >= this.#most) this.#deleteOldest();
-    let ofCost = this.#known.get(cost);
-    if (!ofCost) {
-      ofCost = new Map();
-      this.#known.set(cost, ofCost);
-    }
-    ofCost.set(key, { plan, result, until, resetAt, answer: Promise.resolve(result), answeredAt: sentAt });
-    this.#size++;
+    if (this.#known.size >= this.#most) this.#deleteOldest();
+    this.#costs.set(cost, (this.#costs.get(cost) ?? 0) + 1);
+    const answer = Promise.resolve(result);
+    this.#known.set(nameOf(key, cost), { plan, key, cost, result, until, resetAt, answer, answeredAt: sentAt });
   }
 
   /** Forgets what was denied to a key. */
   forget(key: string): void {
-    for (const cost of [...this.#known.keys()]) this.#delete(cost, key);
+    for (const cost of [...this.#costs.keys()]) this.#delete(cost, key);
   }
 
   #delete(cost: number, key: string): void {
-    const ofCost = this.#known.get(cost);
-    if (!ofCost?.delete(key)) return;
-    this.#size--;
-    if (ofCost.size === 0) this.#known.delete(cost);
+    if (!this.#known.delete(nameOf(key, cost))) return;
+    const left = (this.#costs.get(cost) ?? 0) - 1;
+    if (left > 0) this.#costs.set(cost, left);
+    else this.#costs.delete(cost);
   }
 
   #deleteOldest(): void {
-    for (const [cost, ofCost] of this.#known) {
-      for (const key of ofCost.keys()) {
-        this.#delete(cost, key);
-        return;
-      }
+    for (const { cost, key } of this.#known.values()) {
+      this.#delete(cost, key);
+      return;
     }
   }
+}
+
+/** What no other key and cost are called; of most calls it is the key. */
+function nameOf(key: string, cost: number): string {
+  return cost === 1 && !key.startsWith('\0') ? key : `\0${cost} ${key}`;
 }

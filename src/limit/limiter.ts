@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { type Duration, nonNegativeMs, positiveMs } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
 import { Decisions } from './decisions.js';
@@ -6,7 +7,7 @@ import { type HeaderOptions, headersOf } from './headers.js';
 import { type RateLimiterOptions, type ResolvedLimiter, resolveOptions } from './options.js';
 import { Outage } from './outage.js';
 import { Plan } from './plan.js';
-import { checkCount } from './quota.js';
+import { checkCount, checkedUs } from './quota.js';
 import type { RateLimitResult } from './result.js';
 import { type LimitScripts, scriptsFor } from './scripts.js';
 import type { LimitStore } from './store.js';
@@ -71,7 +72,8 @@ export class RateLimiter {
     const { plan, decisions } = decider;
     const denied = this.#denials.find(plan, key, cost);
     if (denied !== undefined) return denied;
-    if (this.#outage.answers) return Promise.resolve(this.#answerInOutage(decider, key, cost, 1));
+    if (this.#outage.answers && !this.#store.closing.aborted)
+      return Promise.resolve(this.#answerInOutage(decider, key, cost, 1));
     return decisions.consume(key, cost);
   }
 
@@ -80,7 +82,7 @@ export class RateLimiter {
     checkKey(key);
     checkCount(cost, 'cost');
     const decider = this.#deciderOf(key);
-    if (this.#outage.answers) return this.#answerInOutage(decider, key, cost, 0);
+    if (this.#outage.answers && !this.#store.closing.aborted) return this.#answerInOutage(decider, key, cost, 0);
     return decider.decisions.peek(key, cost);
   }
 
@@ -122,7 +124,7 @@ export class RateLimiter {
 
   /** Denies every call on a key for some time, whatever it has left; what it had used stays. */
   block(key: string, duration: Duration): Promise<void> {
-    return this.#adjust(key, 'block', () => positiveMs(duration, 'duration') * 1000);
+    return this.#adjust(key, 'block', () => checkedUs(positiveMs(duration, 'duration'), 'duration'));
   }
 
   /** The HTTP headers that tell a client how it stands: `RateLimit`, `RateLimit-Policy`, and `Retry-After` if it was denied. */
@@ -186,7 +188,7 @@ interface Decider {
 
 function checkKey(key: string): void {
   if (typeof key !== 'string' || key === '') {
-    throw new InvalidArgumentError(`key must be a non-empty string, got ${JSON.stringify(key)}`);
+    throw new InvalidArgumentError(`key must be a non-empty string, got ${inspect(key)}`);
   }
 }
 

@@ -93,7 +93,7 @@ function read.s(key, rule)
   return s
 end
 
-local function lifetime(s, rule) return ttl(math.max(rule.period, s.blocked - s.now)) end
+local function lifetime(s, rule) return ttl(math.max(rule.period, s.blocked - now)) end
 
 local function write_few(key, rule, s, live)
   s.ring, s.live, s.count = nil, live, #live / ${CALL}
@@ -139,7 +139,7 @@ function amend.s(key, rule, s, cost)
     excess, s.used = excess - back, s.used - back
     calls = string.sub(calls, 1, #calls - ${CALL}) .. (back < newest and pack(CALL, at, newest - back) or '')
   end
-  if calls == '' and s.blocked <= s.now then return call('DEL', key) end
+  if calls == '' and s.blocked <= now then return call('DEL', key) end
   -- What is blocked and was never called is told by a call that cost nothing.
   if calls == '' then calls = pack(CALL, s.now, 0) end
   s.newest = parse(CALL, calls, #calls - ${CALL - 1})
@@ -178,7 +178,7 @@ end
 
 function charge.g(key, rule, s, cost)
   s.used = math.min(9007199254740991, math.max(0, s.used + cost * rule.unit))
-  local lasts = math.max(s.used / rule.drain, s.blocked - s.now)
+  local lasts = math.max(s.used / rule.drain, s.blocked - now)
   call('SET', key, pack('>I7I7I7I7', s.blocked, s.now, s.used, rule.drain), 'PX', ttl(lasts))
 end
 
@@ -194,13 +194,14 @@ function read.f(key, rule)
   if not packed then return { blocked = 0, used = 0, now = now, start = now } end
   local blocked, start, used = parse('>I7I7I7', packed)
   local s = { blocked = blocked, now = math.max(now, start), start = start, used = used }
-  if start + rule.period <= s.now then s.start, s.used = s.now, 0 end
+  -- It begins with a call, and not with a block or with what was given back.
+  if used == 0 or start + rule.period <= s.now then s.start, s.used = s.now, 0 end
   return s
 end
 
 function charge.f(key, rule, s, cost)
   s.used = math.min(9007199254740991, math.max(0, s.used + cost))
-  local lasts = math.max(s.start + rule.period, s.blocked) - s.now
+  local lasts = math.max(s.start + rule.period - s.now, s.blocked - now)
   call('SET', key, pack('>I7I7I7', s.blocked, s.start, s.used), 'PX', ttl(lasts))
 end
 
@@ -301,7 +302,8 @@ const FAST: Readonly<Record<QuotaKind, { readonly before: string; readonly each:
   if type(packed) == 'string' and #packed == 21 then
     local blocked
     blocked, start, used = parse('>I7I7I7', packed)
-    usual = blocked <= now and start <= now and start + period > now
+    usual = blocked <= now and start <= now
+    if used == 0 or start + period <= now then start, used = now, 0 end
   end
   if usual and used + n <= capacity then
     local left = start + period - now

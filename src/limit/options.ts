@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { InvalidArgumentError } from '../errors.js';
 import { checkCount, type RateLimitRule, type ResolvedRule, resolveRule } from './quota.js';
 
@@ -39,7 +40,7 @@ export function resolveOptions(options: RateLimiterOptions): ResolvedLimiter {
   const { prefix = 'limit:', whenDown = 'throw', shadow = false, maxDenials = 10_000, onDown, onUp } = options;
   if (typeof prefix !== 'string') throw new InvalidArgumentError('prefix must be a string');
   if (!WHEN_DOWN.includes(whenDown)) {
-    throw new InvalidArgumentError(`whenDown must be one of ${WHEN_DOWN.join(', ')}, got ${JSON.stringify(whenDown)}`);
+    throw new InvalidArgumentError(`whenDown must be one of ${WHEN_DOWN.join(', ')}, got ${inspect(whenDown)}`);
   }
   if (typeof shadow !== 'boolean') throw new InvalidArgumentError('shadow must be true or false');
   if (maxDenials !== 0) checkCount(maxDenials, 'maxDenials', '; 0 turns the memory off');

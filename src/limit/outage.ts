@@ -1,4 +1,4 @@
-import { isUnavailable } from '../errors.js';
+import { isUnavailable, ReplyError } from '../errors.js';
 import { log } from '../observe/debug.js';
 import { MemoryLimits } from './memory.js';
 import type { ResolvedLimiter } from './options.js';
@@ -47,7 +47,11 @@ export class Outage {
    * @throws the error, if it is a refusal or if `whenDown` says so.
    */
   begin(error: Error): void {
-    if (!isUnavailable(error)) throw error;
+    if (!isUnavailable(error)) {
+      // A refusal is an answer.
+      if (error instanceof ReplyError) this.end();
+      throw error;
+    }
     if (!this.#down) {
       this.#down = true;
       this.#probeAt = performance.now() + PROBE_MS;

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { type Duration, positiveMs } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
 
@@ -58,6 +59,7 @@ const KINDS: Readonly<Record<RateLimitAlgorithm, QuotaKind>> = {
 
 /** What was accepted at one moment is remembered in 32 bits. */
 const MAX_WINDOW_LIMIT = 2 ** 32 - 1;
+const MOST_MS = 100 * 365 * 86_400_000;
 /** Below it, a quotient of whole numbers that is rounded down is exact. */
 const MAX_CAPACITY = 2 ** 52;
 
@@ -67,10 +69,11 @@ export function resolveRule(rule: RateLimitRule): ResolvedRule {
   const kind = KINDS[algorithm];
   if (kind === undefined || !Object.hasOwn(KINDS, algorithm)) {
     throw new InvalidArgumentError(
-      `algorithm must be 'sliding-window', 'gcra' or 'fixed-window', got ${JSON.stringify(algorithm)}`,
+      `algorithm must be 'sliding-window', 'gcra' or 'fixed-window', got ${inspect(algorithm)}`,
     );
   }
   const periodMs = positiveMs(rule.period, 'period');
+  checkedUs(periodMs, 'period');
   if (burst !== undefined) {
     if (kind !== 'g') {
       throw new InvalidArgumentError(`burst is for the algorithm 'gcra' only; with '${algorithm}' leave it out`);
@@ -80,7 +83,7 @@ export function resolveRule(rule: RateLimitRule): ResolvedRule {
   const name = rule.name ?? `${algorithm}-${periodMs}ms`;
   if (typeof name !== 'string' || !/^[\x20-\x7e]+$/.test(name)) {
     throw new InvalidArgumentError(
-      `name must be a non-empty string of printable ASCII characters, got ${JSON.stringify(name)}`,
+      `name must be a non-empty string of printable ASCII characters, got ${inspect(name)}`,
     );
   }
   const resolved: ResolvedRule = {
@@ -99,6 +102,16 @@ export function checkCount(value: number, name: string, remedy = ''): void {
   if (!Number.isSafeInteger(value) || value < 1) {
     throw new InvalidArgumentError(`${name} must be a whole number of 1 or more, got ${String(value)}${remedy}`);
   }
+}
+
+/**
+ * A duration in µs.
+ *
+ * @throws {InvalidArgumentError} if a moment so far ahead could not be told exactly: 100 years are enough.
+ */
+export function checkedUs(ms: number, name: string): number {
+  if (ms > MOST_MS) throw new InvalidArgumentError(`${name} must be at most 100 years (${MOST_MS} ms), got ${ms} ms`);
+  return ms * 1000;
 }
 
 function quotaOf(kind: QuotaKind, name: string, limit: number, periodMs: number, burst = limit): Quota {
