@@ -132,8 +132,9 @@ export function adjust(known: State | undefined, quota: Quota, nowUs: number, co
 }
 
 /** Allows nothing for some time. */
-export function block(known: State | undefined, nowUs: number, durationUs: number): State {
-  return { ...(known ?? EMPTY), blockedUntil: nowUs + durationUs };
+export function block(known: State | undefined, quota: Quota, nowUs: number, durationUs: number): State {
+  const advanced = algorithm(quota).advance(known ?? EMPTY, quota, latest(known, quota, nowUs));
+  return { ...advanced, blockedUntil: nowUs + durationUs };
 }
 
 function algorithm({ kind }: Quota): Algorithm {

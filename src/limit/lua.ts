@@ -78,7 +78,8 @@ function read.s(key, rule)
   else
     local blocked, used = parse(HEAD, packed)
     s = { blocked = blocked, used = used, live = string.sub(packed, 15), count = (#packed - 14) / ${CALL} }
-    s.newest = parse(CALL, packed, #packed - ${CALL - 1})
+    local newest, cost = parse(CALL, packed, #packed - ${CALL - 1})
+    s.newest = cost > 0 and newest or 0
   end
   s.now = math.max(now, s.newest)
   local expired = 0
@@ -117,7 +118,7 @@ end
 function charge.s(key, rule, s, cost)
   local new = pack(CALL, s.now, cost)
   s.used, s.newest = s.used + cost, s.now
-  if s.count == 0 then s.oldest = s.now end
+  if s.used == cost then s.ring, s.live, s.count, s.oldest = nil, '', 0, s.now end
   if s.count < (s.ring and ${FEW / 2} or ${FEW}) then
     write_few(key, rule, s, (s.ring and all(key, s) or s.live) .. new)
   elseif s.ring and s.count < s.places then
