@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { RedisArgument } from 'redis';
 
 /** Exclusive, reader, writer, or one permit of a semaphore. */
@@ -18,21 +18,24 @@ export interface Claim {
 
 /** A claim that was granted. */
 export interface Held {
-  readonly fence: number;
+  /** In the digits that Redis gave, which are needed again to give the claim back. */
+  readonly fence: string;
   /** When it is over at the earliest, on the clock of `performance.now()`. */
   readonly expiresAt: number;
 }
 
-const TOKEN_BYTES = 16;
-const pool = Buffer.alloc(TOKEN_BYTES * 256);
-let used = pool.length;
+const TOKEN_CHARACTERS = 22;
+/** So many are drawn at once; not more, as each keeps the text of all alive. */
+const TOKENS = 64;
+let tokens = '';
+let used = 0;
 
-/** 128 random bits as 22 characters. Random bytes are drawn in bulk: one at a time they would cost more than the lock. */
+/** 132 random bits as 22 characters. They are drawn in bulk: one at a time they would cost more than the lock. */
 export function randomToken(): string {
-  if (used === pool.length) {
-    randomFillSync(pool);
+  if (used === tokens.length) {
+    tokens = randomBytes((TOKENS * TOKEN_CHARACTERS * 3) / 4).toString('base64url');
     used = 0;
   }
-  used += TOKEN_BYTES;
-  return pool.toString('base64url', used - TOKEN_BYTES, used);
+  used += TOKEN_CHARACTERS;
+  return tokens.slice(used - TOKEN_CHARACTERS, used);
 }

@@ -8,20 +8,16 @@ import type { Renewable, Renewals } from './renewal.js';
 export interface LockOwner {
   readonly renewals: Renewals;
   /** `sooner`: the time that is left was longer before. */
-  refresh(claim: Claim, fence: number, ttlMs: number, sooner: boolean): Promise<boolean>;
+  refresh(claim: Claim, fence: string, ttlMs: number, sooner: boolean): Promise<boolean>;
   timeLeft(claim: Claim): Promise<number>;
-  release(claim: Claim, fence: number): Promise<boolean>;
+  release(claim: Claim, fence: string): Promise<boolean>;
 }
 
 /** A lock that was obtained. It is held until it is released, it expires, or it is known to be lost. */
 export class Lock implements AsyncDisposable, Renewable {
-  /**
-   * Grows with every holder of the key, across expiry, restarts and `FLUSHALL`: microseconds of the server's clock, or one
-   * more than the last. Give it to what the lock guards, and let that refuse a fence smaller than the greatest it has seen.
-   */
-  readonly fence: number;
   readonly #owner: LockOwner;
   readonly #claim: Claim;
+  readonly #fence: string;
   #expiresAt: number;
   #ttlMs: number;
   #autoRenews = false;
@@ -36,9 +32,17 @@ export class Lock implements AsyncDisposable, Renewable {
   constructor(owner: LockOwner, claim: Claim, held: Held) {
     this.#owner = owner;
     this.#claim = claim;
-    this.fence = held.fence;
+    this.#fence = held.fence;
     this.#expiresAt = held.expiresAt;
     this.#ttlMs = claim.ttlMs;
+  }
+
+  /**
+   * Grows with every holder of the key, across expiry, restarts and `FLUSHALL`: microseconds of the server's clock, or one
+   * more than the last. Give it to what the lock guards, and let that refuse a fence smaller than the greatest it has seen.
+   */
+  get fence(): number {
+    return Number(this.#fence);
   }
 
   /** The key, or the first of several. */
@@ -152,7 +156,7 @@ export class Lock implements AsyncDisposable, Renewable {
 
   async #refreshTo(ttlMs: number): Promise<boolean> {
     const sentAt = performance.now();
-    const refreshed = await this.#owner.refresh(this.#claim, this.fence, ttlMs, sentAt + ttlMs < this.#expiresAt);
+    const refreshed = await this.#owner.refresh(this.#claim, this.#fence, ttlMs, sentAt + ttlMs < this.#expiresAt);
     if (this.#state !== 'held') return refreshed;
     if (!refreshed) this.#lose('Redis does not hold it any more');
     else {
@@ -171,7 +175,7 @@ export class Lock implements AsyncDisposable, Renewable {
     if (!wasLost) this.#state = 'released';
     if (this.#timer) clearTimeout(this.#timer);
     this.#owner.renewals.delete(this);
-    const giveBack = () => this.#owner.release(this.#claim, this.fence);
+    const giveBack = () => this.#owner.release(this.#claim, this.#fence);
     const wasOurs = this.#renewal ? this.#renewal.then(giveBack) : giveBack();
     return wasLost ? wasOurs.then(() => false) : wasOurs;
   }

@@ -133,7 +133,7 @@ export class Locker implements LockOwner, ObtainsKind {
     // Nobody waits for most locks: one question without a place in the queue, before anything that waiting needs.
     const mayQueue = waitMs > 0 && this.#room.isOpen;
     const first = mayQueue ? undefined : heldBy(await this.#askOnce(claim, signal), sentAt, claim.ttlMs);
-    const held = await this.#inTime(first, claim, sentAt + waitMs, signal);
+    const held = isNotOver(first) ? first : await this.#waitFor(first, claim, sentAt + waitMs, signal);
     if (!held) return null;
     const lock = new Lock(this, claim, held);
     if (options.autoRenew) lock.autoRenew();
@@ -141,7 +141,7 @@ export class Locker implements LockOwner, ObtainsKind {
   }
 
   /** @internal */
-  refresh(claim: Claim, fence: number, ttlMs: number, sooner: boolean): Promise<boolean> {
+  refresh(claim: Claim, fence: string, ttlMs: number, sooner: boolean): Promise<boolean> {
     return this.#requests.refresh(claim, fence, ttlMs, sooner);
   }
 
@@ -151,7 +151,7 @@ export class Locker implements LockOwner, ObtainsKind {
   }
 
   /** @internal */
-  release(claim: Claim, fence: number): Promise<boolean> {
+  release(claim: Claim, fence: string): Promise<boolean> {
     const sentAt = performance.now();
     return this.#requests.release(claim, fence).then(
       (reply) => {
@@ -183,18 +183,7 @@ export class Locker implements LockOwner, ObtainsKind {
     });
   }
 
-  /** `held` if it is not over yet; else waits for another, as long as there is time. */
-  #inTime(
-    held: Held | undefined,
-    claim: Claim,
-    giveUpAt: number,
-    signal: AbortSignal | undefined,
-  ): Held | Promise<Held | undefined> | undefined {
-    const now = performance.now();
-    if (held && held.expiresAt > now) return held;
-    return held || giveUpAt > now ? this.#waitFor(held, claim, giveUpAt, signal) : undefined;
-  }
-
+  /** Waits as long as there is time, for another than the one that is over. */
   async #waitFor(
     over: Held | undefined,
     claim: Claim,
@@ -206,7 +195,7 @@ export class Locker implements LockOwner, ObtainsKind {
     const waitMs = giveUpAt - performance.now();
     if (waitMs <= 0) return undefined;
     const held = await this.#room.wait(claim, waitMs, signal);
-    return held && this.#inTime(held, claim, giveUpAt, signal);
+    return !held || isNotOver(held) ? held : this.#waitFor(held, claim, giveUpAt, signal);
   }
 
   #claim(
@@ -221,4 +210,8 @@ export class Locker implements LockOwner, ObtainsKind {
     checkKeys(keys);
     return { keys, kind, permits, token, metadata, value: token + metadata, ttlMs: positiveMs(ttl, 'ttl') };
   }
+}
+
+function isNotOver(held: Held | undefined): held is Held {
+  return held !== undefined && held.expiresAt > performance.now();
 }

@@ -27,7 +27,6 @@ end
 const clock = (read: string) => `
 local call = redis.call
 local time = call('TIME')
-local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Put together and not calculated: arithmetic on strings and formatting cost as much as a command.
 local us = time[1] .. string.sub('000000', #time[2] + 1) .. time[2]
 local book = ${read}
@@ -35,8 +34,8 @@ local fence = us
 local waiting_until
 if book then
   if #book > 16 then
-    waiting_until = tonumber(string.sub(book, 18))
-    if waiting_until <= ms then waiting_until = nil end
+    waiting_until = string.sub(book, 18)
+    if waiting_until <= string.sub(us, 1, 13) then waiting_until = nil end
     book = string.sub(book, 1, 16)
   end
   if book >= us then fence = string.format('%.0f', book + 1) end
@@ -45,30 +44,28 @@ end
 
 /** Reads the book. */
 export const CLOCK = clock(`call('GET', KEYS[1])`);
+/** Takes the book from what was read before, `said`. */
+export const CLOCK_AND_SAID = clock('said[1]');
 /** Reads the book and writes the clock into it as the fence that is about to be given: one call instead of two. */
-export const CLOCK_AND_FENCE = clock(`call('SET', KEYS[1], us, 'GET')`);
+export const CLOCK_AND_FENCE = clock(`call('GETSET', KEYS[1], us)`);
 
-/** Everything that is needed once somebody waits or a place is taken. Follows {@link QUEUE_OF} and {@link CLOCK}. */
-export const QUEUES = `
-local WAITING_MS, KEEP_MS = 60000, 86400000
+/**
+ * What is needed to hand over. Follows {@link QUEUE_OF} and {@link CLOCK}. Each call of a script makes its functions anew, so what
+ * a release has no use for is in {@link QUEUES}.
+ */
+export const HAND_OVER = `
+local ms = tonumber(string.sub(us, 1, 13))
 local own = ''
 local grants = {}
+local spent = false
 
 local function digits(n) return string.format('%.0f', n) end
 
 local function note(last)
-  call('SET', KEYS[1], waiting_until and last .. ' ' .. digits(waiting_until) or last)
+  call('SET', KEYS[1], waiting_until and last .. ' ' .. waiting_until or last)
 end
 
 local function place(key) return { key = key, queue = queue_of(key) } end
-
-local function pack(claim, list)
-  local flat = { claim.id, claim.channel, claim.ttl, claim.kind, claim.permits, claim.value }
-  if #list > 1 then
-    for _, at in ipairs(list) do flat[#flat + 1] = at.key end
-  end
-  return cmsgpack.pack(flat)
-end
 
 -- A claim that names no keys is for the one that it waits at.
 local function unpack_claim(packed, here)
@@ -120,31 +117,14 @@ local function drop(key, claim, holder)
   if claim.kind == 'x' then call('DEL', key) else call('ZREM', key, holder) end
 end
 
-local function left(key, claim, holder)
-  if claim.kind == 'x' then return math.max(0, call('PTTL', key)) end
-  return math.max(0, call('ZSCORE', key, holder) - ms)
-end
-
--- The fence of the claim and the time that is left of it, if it holds all its keys: another program may have deleted one.
-local function held_everywhere(list, claim)
-  local given, least
-  for _, at in ipairs(list) do
-    local holder = held_as(at.key, claim)
-    if not holder then return nil end
-    local there = left(at.key, claim, holder)
-    given, least = string.match(holder, '%d+$'), math.min(least or there, there)
-  end
-  return given, least
-end
-
 -- Holding begins here.
 local function take(list, claim)
-  local given = fence
-  fence = digits(fence + 1)
-  note(given)
-  local holder = (claim.kind == 'x' and '' or claim.kind) .. claim.value .. '#' .. given
+  if spent then fence = digits(fence + 1) end
+  spent = true
+  note(fence)
+  local holder = (claim.kind == 'x' and '' or claim.kind) .. claim.value .. '#' .. fence
   for _, at in ipairs(list) do put(at.key, claim, holder) end
-  return given, holder
+  return fence, holder
 end
 
 -- In how many ms the first holder's time is over; below 0 if nothing says.
@@ -162,13 +142,18 @@ local function hand_over(here)
     if not packed then return end
     local claim, list = unpack_claim(packed, here)
     for _, at in ipairs(list) do
-      if not vacant(at.key, claim) or call('LINDEX', at.queue, 0) ~= packed then return end
+      if at.key ~= here.key and call('LINDEX', at.queue, 0) ~= packed or not vacant(at.key, claim) then return end
     end
     for _, at in ipairs(list) do call('LPOP', at.queue) end
     local given, holder = take(list, claim)
-    if claim.channel == own then
+    local told = claim.channel == own
+    if told then
       grants[#grants + 1] = { claim.id, given }
-    elseif call('PUBLISH', claim.channel, claim.id .. ' ' .. given .. ' ' .. us) == 0 then
+    else
+      told = call('PUBLISH', claim.channel, claim.id .. ' ' .. given .. ' ' .. us) > 0
+    end
+    if told and (claim.kind == 'x' or claim.kind == 'w') then return end
+    if not told then
       for _, at in ipairs(list) do drop(at.key, claim, holder) end
       -- It kept others waiting at its other places too.
       for _, at in ipairs(list) do
@@ -207,6 +192,44 @@ local function give_back(list, claim)
   return held
 end
 
+-- One caller's error must not be the error of those who share the script call.
+local function guarded(fn, ...)
+  grants = {}
+  local ok, reply = pcall(fn, ...)
+  if ok then return reply end
+  return redis.error_reply(type(reply) == 'table' and reply.err or reply)
+end
+`;
+
+/** Everything that is needed once somebody waits or a place is taken. Follows the same. */
+export const QUEUES = `${HAND_OVER}
+local WAITING_MS, KEEP_MS = 60000, 86400000
+
+local function pack(claim, list)
+  local flat = { claim.id, claim.channel, claim.ttl, claim.kind, claim.permits, claim.value }
+  if #list > 1 then
+    for _, at in ipairs(list) do flat[#flat + 1] = at.key end
+  end
+  return cmsgpack.pack(flat)
+end
+
+local function left(key, claim, holder)
+  if claim.kind == 'x' then return math.max(0, call('PTTL', key)) end
+  return math.max(0, call('ZSCORE', key, holder) - ms)
+end
+
+-- The fence of the claim and the time that is left of it, if it holds all its keys: another program may have deleted one.
+local function held_everywhere(list, claim)
+  local given, least
+  for _, at in ipairs(list) do
+    local holder = held_as(at.key, claim)
+    if not holder then return nil end
+    local there = left(at.key, claim, holder)
+    given, least = string.match(holder, '%d+$'), math.min(least or there, there)
+  end
+  return given, least
+end
+
 -- In how many ms it is worth looking again (-1: nothing says), and whether the holder is none of ours.
 local function outlook(at, claim)
   local holder = claim.kind == 'x' and call('GET', at.key)
@@ -219,8 +242,8 @@ local function obtain(list, claim, waits)
   if waits ~= '' then
     claim.id, own, again = string.match(waits, '^(%S+) (%S+) (%d)$')
     claim.channel = own
-    waiting_until = ms + WAITING_MS
-    note(digits(fence - 1))
+    waiting_until = digits(ms + WAITING_MS)
+    note(fence)
   end
   for _, at in ipairs(list) do
     if call('EXISTS', at.queue) == 1 then hand_over(at) end
@@ -252,13 +275,5 @@ local function obtain(list, claim, waits)
     end
   end
   return { 0, look, foreign, us, grants }
-end
-
--- One caller's error must not be the error of those who share the script call.
-local function guarded(fn, ...)
-  grants = {}
-  local ok, reply = pcall(fn, ...)
-  if ok then return reply end
-  return redis.error_reply(type(reply) == 'table' and reply.err or reply)
 end
 `;

@@ -28,8 +28,7 @@ export class Renewals {
   }
 
   delete(renewable: Renewable): void {
-    this.#due.delete(renewable);
-    if (this.#due.size === 0) this.#sleepUntil(Number.POSITIVE_INFINITY);
+    if (this.#due.delete(renewable) && this.#due.size === 0) this.#sleepUntil(Number.POSITIVE_INFINITY);
   }
 
   #schedule(renewable: Renewable, at: number): void {

@@ -48,14 +48,14 @@ export class Requests {
   }
 
   /** Gives a claim back, by its value alone if its fence is not known because the reply was never seen. */
-  release(claim: Claim, fence: number | undefined): Promise<ReleaseReply> {
+  release(claim: Claim, fence: string | undefined): Promise<ReleaseReply> {
     return isPlain(claim) && fence !== undefined
       ? this.#store.runScript(releaseExclusive, claim.keys, [holder(claim, fence)], this.#withBookAndChannel)
       : this.#any(releaseAny, claim, [this.#channel, claim.value, claim.kind, fence ?? '']);
   }
 
   /** Stops waiting, and gives the claim back; `keep`: not if it is held with this fence, or, with `take`, can be held at all. */
-  leave(claim: Claim, id: string, keep: '' | 'take' | number): Promise<LeaveReply> {
+  leave(claim: Claim, id: string, keep: string): Promise<LeaveReply> {
     const { value, ttlMs, kind, permits } = claim;
     return this.#any(leave, claim, [value, ttlMs, id, this.#channel, kind, permits, keep]);
   }
@@ -64,7 +64,7 @@ export class Requests {
    * Sets the time that is left, fence as above; `false` if the claim is not held at each of its keys any more. `sooner`: it
    * was longer before, and who waits must know.
    */
-  async refresh(claim: Claim, fence: number | undefined, ttlMs: number, sooner = false): Promise<boolean> {
+  async refresh(claim: Claim, fence: string | undefined, ttlMs: number, sooner = false): Promise<boolean> {
     const reply =
       isPlain(claim) && fence !== undefined && !sooner
         ? await this.#store.runScript(refreshExclusive, claim.keys, [holder(claim, fence), ttlMs])
@@ -84,12 +84,12 @@ export class Requests {
 
 /** What a reply grants, to a request that was sent at `sentAt`: the time until Redis executed it counts against the lock. */
 export function heldBy(reply: ObtainReply, sentAt: number, ttlMs: number): Held | undefined {
-  if (typeof reply === 'string') return { fence: Number(reply), expiresAt: sentAt + ttlMs };
-  return reply[0] === 1 ? { fence: Number(reply[1]), expiresAt: sentAt + reply[2] } : undefined;
+  if (typeof reply === 'string') return { fence: reply, expiresAt: sentAt + ttlMs };
+  return reply[0] === 1 ? { fence: reply[1], expiresAt: sentAt + reply[2] } : undefined;
 }
 
 /** The claim as it stands in Redis while it is held. */
-function holder(claim: Claim, fence: number): string {
+function holder(claim: Claim, fence: string): string {
   return `${claim.value}#${fence}`;
 }
 

@@ -1,5 +1,5 @@
 import { defineScript } from '../pool/script.js';
-import { CLOCK, CLOCK_AND_FENCE, QUEUE_OF, QUEUES } from './lua.js';
+import { CLOCK, CLOCK_AND_FENCE, CLOCK_AND_SAID, HAND_OVER, QUEUE_OF, QUEUES } from './lua.js';
 
 /** So many calls share a script call at most: enough to spread its cost, few enough not to hold up the server. */
 const BATCH = 64;
@@ -33,8 +33,13 @@ local list = {}
 for i = 2, #KEYS do list[#list + 1] = place(KEYS[i]) end
 `;
 
-// Free locks are taken before anything is defined that only waiting needs.
-const obtainBatch = (argsPerCall: number, waits: string) => `${CLOCK_AND_FENCE}${QUEUE_OF}
+// A free lock is taken before anything is defined that only waiting needs, and one alone without what only many need.
+const obtainBatch = (argsPerCall: number, waits: string) => `${CLOCK_AND_FENCE}
+if not KEYS[3] and not waiting_until and fence == us
+  and call('SET', KEYS[2], ARGV[1] .. '#' .. fence, 'NX', 'PX', ARGV[2]) then
+  return fence
+end
+${QUEUE_OF}
 local replies, rest = {}, nil
 for i = 1, #KEYS - 1 do
   local key, arg = KEYS[i + 1], i * ${argsPerCall} - ${argsPerCall - 1}
@@ -48,11 +53,11 @@ for i = 1, #KEYS - 1 do
   end
 end
 if waiting_until or fence ~= us then
-  call('SET', KEYS[1], waiting_until and fence .. ' ' .. string.format('%.0f', waiting_until) or fence)
+  call('SET', KEYS[1], waiting_until and fence .. ' ' .. waiting_until or fence)
 end
-if not rest then return replies end
-fence = string.format('%.0f', fence + 1)
+if not rest then return KEYS[3] and replies or fence end
 ${QUEUES}
+spent = true
 local function one(i)
   local arg = i * ${argsPerCall} - ${argsPerCall - 1}
   local claim = { kind = 'x', permits = '1', value = ARGV[arg], ttl = ARGV[arg + 1] }
@@ -92,23 +97,27 @@ export const releaseExclusive = defineScript<ReleaseReply>({
   keys: 1,
   args: 1,
   batch: BATCH,
-  lua: `${QUEUE_OF}
-local said = redis.call('GET', KEYS[1])
-local waiting = said and #said > 16
-local replies, rest = {}, nil
+  lua: `
+local said = redis.call('MGET', unpack(KEYS))
+local waiting = said[1] and #said[1] > 16
+if not KEYS[3] and not waiting then return said[2] == ARGV[2] and redis.call('DEL', KEYS[2]) or 0 end
+${QUEUE_OF}
+local replies, free, rest = {}, {}, nil
 for i = 1, #KEYS - 1 do
   local key = KEYS[i + 1]
   if waiting and redis.call('EXISTS', queue_of(key)) == 1 then
     rest = rest or {}
     rest[#rest + 1] = i
-  elseif redis.pcall('GET', key) == ARGV[i + 1] then
-    replies[i] = redis.call('DEL', key)
+  elseif said[i + 1] == ARGV[i + 1] then
+    free[#free + 1] = key
+    replies[i] = 1
   else
     replies[i] = 0
   end
 end
-if not rest then return replies end
-${CLOCK}${QUEUES}
+if free[1] then redis.call('DEL', unpack(free)) end
+if not rest then return KEYS[3] and replies or replies[1] end
+${CLOCK_AND_SAID}${HAND_OVER}
 own = ARGV[1]
 local function one(i)
   local value, given = string.match(ARGV[i + 1], '^(.*)#(%d+)$')
@@ -121,7 +130,7 @@ return replies`,
 /* The same for any kind and any number of keys. ARGV: the caller's channel, value, kind, fence or ''. */
 export const releaseAny = defineScript<ReleaseReply>({
   args: 4,
-  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
+  lua: `${CLOCK}${QUEUE_OF}${HAND_OVER}${KEYS_OF_CLAIM}
 own = ARGV[1]
 return { give_back(list, { value = ARGV[2], kind = ARGV[3], fence = ARGV[4] ~= '' and ARGV[4] or nil }), us, grants }`,
 });
@@ -163,9 +172,9 @@ export const refreshExclusive = defineScript<0 | 1>({
   args: 2,
   batch: BATCH,
   lua: `
-local replies = {}
+local replies, said = {}, redis.call('MGET', unpack(KEYS))
 for i, key in ipairs(KEYS) do
-  local held = redis.pcall('GET', key) == ARGV[i * 2 - 1]
+  local held = said[i] == ARGV[i * 2 - 1]
   replies[i] = held and redis.call('PEXPIRE', key, ARGV[i * 2]) or 0
 end
 return replies`,
@@ -174,7 +183,7 @@ return replies`,
 /* The same for any kind and any number of keys, telling who waits if it is sooner now. ARGV: value, ttl in ms, kind, fence or ''. */
 export const refreshAny = defineScript<0 | 1>({
   args: 4,
-  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
+  lua: `${CLOCK}${QUEUE_OF}${HAND_OVER}${KEYS_OF_CLAIM}
 local claim = { value = ARGV[1], ttl = ARGV[2], kind = ARGV[3], fence = ARGV[4] ~= '' and ARGV[4] or nil }
 local held = 1
 for _, at in ipairs(list) do

@@ -15,7 +15,7 @@ export class Waiter {
   leaving: Promise<void> | undefined;
   readonly #settle: (outcome: Outcome) => void;
   #over = false;
-  #fence: number | undefined;
+  #fence: string | undefined;
   /** A moment on this clock that is not after the same moment, in µs, on the server's. */
   #localMs = 0;
   #serverUs: number | undefined;
@@ -31,7 +31,7 @@ export class Waiter {
   }
 
   /** With what it was granted, if it was; what it may be granted besides must be given back. */
-  get fence(): number | undefined {
+  get fence(): string | undefined {
     return this.#fence;
   }
 
@@ -55,7 +55,7 @@ export class Waiter {
   /** Ends with a grant that the server made when its clock showed `serverUs`, and not before `notBefore` on ours. */
   grant(fence: string, serverUs: string, notBefore = 0): void {
     const since = Math.max(notBefore, this.#sinceServer(Number(serverUs)));
-    this.end({ fence: Number(fence), expiresAt: since + this.claim.ttlMs });
+    this.end({ fence, expiresAt: since + this.claim.ttlMs });
   }
 
   // On our clock, and not too late: the request that is the measure was executed after it was sent. So the time that a

@@ -188,7 +188,7 @@ export class WaitingRoom {
     waiter.leaving = this.#requests.leave(waiter.claim, waiter.id, 'take').then(
       (reply) => {
         this.deliver(reply[2], reply[1], sentAt);
-        waiter.end(reply[0] === 2 ? { fence: Number(reply[3]), expiresAt: sentAt + reply[4] } : waiter.trouble);
+        waiter.end(reply[0] === 2 ? { fence: reply[3], expiresAt: sentAt + reply[4] } : waiter.trouble);
       },
       (error: Error) => {
         waiter.end(error);

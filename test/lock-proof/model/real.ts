@@ -151,7 +151,7 @@ export class RealWorld {
     const { requests } = this.#process(known.process);
     const { id } = known;
     const claim = this.#claim(known);
-    const fence = this.#fences.get(id);
+    const fence = this.#fences.get(id)?.toString();
     switch (does) {
       case 'obtain':
         return this.#answer(known, await requests.obtain(claim));
