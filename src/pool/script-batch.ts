@@ -1,8 +1,16 @@
 import { ErrorReply, type RedisArgument } from 'redis';
 import { LagoonError, ReplyError } from '../errors.js';
 import { aborted, whenAborted } from './abort.js';
-import type { PoolCore } from './core.js';
-import { encodeArguments, encodeKeys, evaluate, type Script, type ScriptArgument, type SharedPart } from './script.js';
+import { BatchPacing } from './batch-pacing.js';
+import {
+  encodeArguments,
+  encodeKeys,
+  evaluate,
+  type Script,
+  type ScriptArgument,
+  type ScriptTarget,
+  type SharedPart,
+} from './script.js';
 
 const NO_OPTIONS = {};
 
@@ -21,7 +29,8 @@ interface Batch {
 
 /** Gathers the calls of one script that are made in one turn of the event loop into shared script calls. */
 export class ScriptBatcher {
-  readonly #core: PoolCore;
+  readonly #core: ScriptTarget;
+  readonly #pacing: BatchPacing;
   readonly #script: Script;
   readonly #most: number;
   readonly #flushSoon = () => this.#flush();
@@ -32,8 +41,9 @@ export class ScriptBatcher {
   #sharedKeys: RedisArgument[] = [];
   #sharedArgs: RedisArgument[] = [];
 
-  constructor(core: PoolCore, script: Script, most: number) {
+  constructor(core: ScriptTarget, script: Script, most: number) {
     this.#core = core;
+    this.#pacing = BatchPacing.of(core);
     this.#script = script;
     this.#most = most;
   }
@@ -96,11 +106,13 @@ export class ScriptBatcher {
   }
 
   #send({ calls, keys, args }: Batch): void {
+    this.#pacing.sent();
     evaluate(this.#core, this.#script, keys, args, NO_OPTIONS).then(
-      (replies) => deliver(calls, replies),
-      (error) => {
-        for (const call of calls) call.fail(error);
-      },
+      (replies) => this.#pacing.answered(() => deliver(calls, replies)),
+      (error) =>
+        this.#pacing.answered(() => {
+          for (const call of calls) call.fail(error);
+        }),
     );
   }
 
@@ -146,11 +158,13 @@ function deliver(calls: readonly Call[], reply: unknown): void {
 }
 
 /**
- * The replies of a batched script to so many calls; node-redis's error where a call failed.
+ * The replies of a batched script to so many calls; node-redis's error where a call failed. To one call, what is no array
+ * is the reply.
  *
  * @throws {LagoonError} if there is not one reply per call.
  */
 export function repliesOf(reply: unknown, calls: number): unknown[] {
+  if (calls === 1 && !Array.isArray(reply)) return [reply];
   if (!Array.isArray(reply) || reply.length !== calls) {
     const got = Array.isArray(reply) ? `${reply.length} replies` : typeof reply;
     throw new LagoonError('LAGOON_SCRIPT', `A batched script must return one reply per call: ${calls}, got ${got}`);

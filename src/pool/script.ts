@@ -16,7 +16,8 @@ export interface ScriptDefinition<Reply> {
   /**
    * Lets calls of one turn of the event loop share one script call, this many at most; default: every call by itself.
    * The script then serves any number of calls: their keys and arguments stand one behind the other in KEYS and ARGV, and
-   * it returns an array with one reply per call, where an error (`redis.error_reply`) is the error of that call alone.
+   * it returns an array with one reply per call, where an error (`redis.error_reply`) is the error of that call alone. To a
+   * call that is alone it may return the reply itself, unless that is an array: an array costs Redis as much as a command.
    */
   readonly batch?: number;
 }
@@ -97,15 +98,18 @@ export function encodeArguments(args: readonly ScriptArgument[], target: RedisAr
   }
 }
 
+/** What a script is sent to: one server, or all that a pool leads to. */
+export type ScriptTarget = Pick<PoolCore, 'config' | 'submit'>;
+
 /** Sends a script: EVALSHA, and EVAL for this call if the server does not know it. */
 export function evaluate(
-  core: PoolCore,
+  core: ScriptTarget,
   script: Script,
   keys: readonly RedisArgument[],
   args: readonly RedisArgument[],
   options: CommandOptions,
 ): Promise<unknown> {
-  const command = (name: string, source: string) => [name, source, String(keys.length)].concat(keys as [], args as []);
+  const command = (name: string, source: string) => [name, source, String(keys.length), ...keys, ...args];
   return core.submit(command('EVALSHA', script.sha), undefined, options).catch((error) => {
     if (error instanceof ReplyError && error.replyCode === 'NOSCRIPT') {
       return core.submit(command('EVAL', script.lua), undefined, options);

@@ -123,6 +123,33 @@ describe('a batched script', () => {
     expect(await scriptCalls()).toEqual({ evalsha: 3, eval: 0 });
   });
 
+  test('lets Redis have what the callers of one batch ask next before those of the last are answered', async () => {
+    const pool = await ready();
+    const call = (key: string) => pool.runScript(LIMITED, [key], [1, 100]);
+    const asking = Array.from({ length: 12 }, async (_, i) => {
+      await call('a');
+      // Four of the eight in the first batch, and the four in the second: together they would be one batch.
+      if (i >= 4) await call('b');
+    });
+    await Promise.all(asking);
+    expect(await scriptCalls()).toEqual({ evalsha: 4, eval: 0 });
+  });
+
+  test('a script may give a call that is alone its reply without an array around it', async () => {
+    const pool = await ready();
+    for (const [lua, reply] of [
+      ['return #KEYS == 1 and ARGV[1] or ARGV', 'x'],
+      ['return #KEYS == 1 and 7 or { 7, 7 }', 7],
+      ['return nil', null],
+    ] as const) {
+      const script = defineScript({ lua, keys: 1, args: 1, batch: 8 });
+      expect(await pool.runScript(script, ['a'], ['x'])).toBe(reply);
+      expect(await pool.withTimeout('5s').runScript(script, ['a'], ['x'])).toBe(reply);
+    }
+    const failing = defineScript({ lua: `return redis.error_reply('NO way')`, keys: 1, args: 1, batch: 8 });
+    expect(await failure(pool.runScript(failing, ['a'], ['x']))).toMatchObject({ replyCode: 'NO' });
+  });
+
   test('fails the one call whose reply is an error', async () => {
     const pool = await ready();
     const [first, second, third] = await Promise.allSettled([
