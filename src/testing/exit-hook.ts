@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 
-/** Every server process of this Node process: the pid that leads its group, and its folder. */
+/** Every server process of this Node process: the pid that leads its group, and the folder to remove. */
 const guarded = new Map<number, string>();
 
 /**
@@ -20,12 +20,15 @@ export function guardedProcess(pid: number, directory: string): () => void {
 }
 
 function endAll(): void {
-  for (const [pid, directory] of guarded) {
+  // All of them first: several can share a folder, and a server that still runs could make a file in it.
+  for (const pid of guarded.keys()) {
     try {
       process.kill(-pid, 'SIGKILL');
     } catch {
       // Gone already.
     }
+  }
+  for (const directory of new Set(guarded.values())) {
     // Retried, because a process that dies can still make a file while its folder is being emptied.
     rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 10 });
   }

@@ -36,6 +36,16 @@ export function findRedisServer(options: FindRedisOptions = {}): Promise<string>
   return find(process.env, USUAL_FOLDERS, options.install ? installRedisServer : undefined);
 }
 
+/**
+ * The executable that the options of a start name, else what {@link findRedisServer} finds.
+ *
+ * @throws {TestingError} if there is none.
+ */
+export async function serverBinary(options: FindRedisOptions & { binary?: string }): Promise<string> {
+  if (options.binary) return executable(options.binary, 'binary');
+  return findRedisServer({ install: options.install ?? false });
+}
+
 /** {@link findRedisServer} with all it depends on as arguments, for its tests. `install` gives why it did not work. */
 export async function find(
   env: NodeJS.ProcessEnv,
@@ -57,7 +67,7 @@ export async function find(
 }
 
 /** @throws {TestingError} unless `path` is a file that can be run; `origin` is who named it. */
-export function executable(path: string, origin: string): string {
+function executable(path: string, origin: string): string {
   if (isExecutable(path)) return path;
   throw new TestingError(
     'LAGOON_TESTING_NO_BINARY',

@@ -8,6 +8,9 @@ import { createServer } from 'node:net';
 const LOWEST_PORT = 10_000;
 const HIGHEST_PORT = 32_000;
 
+/** What Redis adds to a node's port to get that of its cluster bus. */
+export const BUS_OFFSET = 10_000;
+
 /** A TCP port of 127.0.0.1 that was free a moment ago. */
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -16,9 +19,18 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** Whether the server's log says that its port was taken. */
-export function isBindConflict(log: string): boolean {
-  return /bind: Address already in use|Failed listening on port/i.test(log);
+/** As {@link freePort}, for a node of a cluster: the port of its bus was free too. */
+export async function freeNodePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(LOWEST_PORT, HIGHEST_PORT - BUS_OFFSET);
+    if ((await isFree(port)) && (await isFree(port + BUS_OFFSET))) return port;
+  }
+}
+
+/** The port that was taken, if the server's log says so; it need not be the server's first one. */
+export function takenPort(log: string): number | undefined {
+  const match = /listening socket \S*?(\d+): bind: Address already in use|Failed listening on port (\d+)/i.exec(log);
+  return match ? Number(match[1] ?? match[2]) : undefined;
 }
 
 function isFree(port: number): Promise<boolean> {

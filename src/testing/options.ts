@@ -23,14 +23,45 @@ export interface StartRedisOptions {
   signal?: AbortSignal;
 }
 
+/** What several servers that belong together are set up with, each of them the same; everything has a default. */
+export interface GroupOptions extends Pick<StartRedisOptions, 'password' | 'args' | 'binary' | 'install' | 'signal'> {
+  /** Speak TLS, and nothing else, on every port and among themselves; `ca` must have signed `cert`. Default: plain. */
+  tls?: TlsServerOptions & { ca: string };
+}
+
 /** @throws {InvalidArgumentError} for what no server could be started with. */
 export function checkOptions({ port, password }: StartRedisOptions): void {
-  if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535)) {
-    throw new InvalidArgumentError(
-      `port must be a whole number from 1 to 65535, got ${port}; leave it out for a free one`,
-    );
+  checkPorts('port', port, 1);
+  checkPassword('password', password);
+}
+
+/** @throws {InvalidArgumentError} for what no group could be started with. */
+export function checkGroupOptions({ password, tls }: GroupOptions): void {
+  checkPassword('password', password);
+  if (tls && !tls.ca) {
+    throw new InvalidArgumentError('tls needs ca: the servers check one another by the authority that signed cert');
   }
-  if (password === '') throw new InvalidArgumentError('password must not be empty; leave it out for none');
+}
+
+/** @throws {InvalidArgumentError} unless `first` and the `count - 1` ports after it can be ports, or it is left out. */
+export function checkPorts(name: string, first: number | undefined, count: number, highest = 65_535): void {
+  const last = highest - (count - 1);
+  if (first === undefined || (Number.isInteger(first) && first >= 1 && first <= last)) return;
+  const why = count === 1 ? '' : ` (${count} ports are taken from there on)`;
+  throw new InvalidArgumentError(
+    `${name} must be a whole number from 1 to ${last}${why}, got ${first}; leave it out for ${count === 1 ? 'a free one' : 'free ones'}`,
+  );
+}
+
+/** @throws {InvalidArgumentError} unless `count` is a whole number and at least `least`. */
+export function checkCount(name: string, count: number, least: number): void {
+  if (Number.isSafeInteger(count) && count >= least) return;
+  throw new InvalidArgumentError(`${name} must be a whole number and at least ${least}, got ${count}`);
+}
+
+/** @throws {InvalidArgumentError} for one that is empty. */
+export function checkPassword(name: string, password: string | undefined): void {
+  if (password === '') throw new InvalidArgumentError(`${name} must not be empty; leave it out for none`);
 }
 
 /** @throws {AbortError} if `signal` is aborted. */

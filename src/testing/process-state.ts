@@ -14,15 +14,15 @@ export async function isGone(pid: number): Promise<boolean> {
 }
 
 /**
- * Calls `condition` every few ms until it is true.
+ * Calls `condition` every `intervalMs` until it is true.
  *
  * @returns `false` if it was still not true after `timeoutMs`.
  */
-export async function poll(condition: () => Promise<boolean>, timeoutMs: number): Promise<boolean> {
+export async function poll(condition: () => Promise<boolean>, timeoutMs: number, intervalMs = 2): Promise<boolean> {
   const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {
     if (performance.now() >= deadline) return false;
-    await sleep(2);
+    await sleep(intervalMs);
   }
   return true;
 }

@@ -1,15 +1,16 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ReplyError } from '../errors.js';
 import { TestingError } from './errors.js';
-import { executable, findRedisServer } from './find-server.js';
-import { freePort, isBindConflict } from './free-port.js';
+import { serverBinary } from './find-server.js';
 import { checkOptions, type StartRedisOptions, throwIfAborted } from './options.js';
 import { poll } from './process-state.js';
-import { exchange, type RedisReply } from './resp.js';
-import { makeDirectory, type ServerConfig, socketPathIn, writeConfig } from './server-config.js';
-import { type ServerExit, ServerProcess } from './server-process.js';
+import { type Command, type ExchangeOptions, exchange, type RedisReply } from './resp.js';
+import { configFileIn, makeDirectory, socketPathIn, writeConfig } from './server-config.js';
+import { ServerProcess } from './server-process.js';
+import { type ServerHome, type ServerRole, STANDALONE } from './server-role.js';
+import { notRunning, startError } from './start-error.js';
 
 /** How long a server may take to answer its first PING; a loaded machine, or a data set to read, takes its time. */
 const READY_TIMEOUT_MS = 30_000;
@@ -39,10 +40,9 @@ export async function startRedis(options: StartRedisOptions = {}): Promise<Redis
   const { signal } = options;
   checkOptions(options);
   throwIfAborted(signal);
-  const binary = options.binary
-    ? executable(options.binary, 'binary')
-    : await findRedisServer({ install: options.install ?? false });
-  const server = new RedisServer(await makeDirectory(), binary, options);
+  const binary = await serverBinary(options);
+  const directory = await makeDirectory();
+  const server = new RedisServer({ directory, tempFolder: directory }, binary, options, STANDALONE);
   try {
     throwIfAborted(signal);
     await server.restart();
@@ -54,14 +54,15 @@ export async function startRedis(options: StartRedisOptions = {}): Promise<Redis
   }
 }
 
-/** A running throw-away server; made by {@link startRedis}. */
+/** A running throw-away server; made by {@link startRedis}, or a part of what `startSentinel` or `startCluster` made. */
 export class RedisServer implements AsyncDisposable {
   readonly host = '127.0.0.1';
   /** Path of the unix socket; there is always one. It speaks plain Redis, even where the port speaks TLS. */
   readonly socketPath: string;
-  readonly #directory: string;
+  readonly #home: ServerHome;
   readonly #binary: string;
   readonly #options: StartRedisOptions;
+  readonly #role: ServerRole;
   #port: number;
   #process: ServerProcess | undefined;
   readonly #onAbort = () => void this.stop();
@@ -69,12 +70,13 @@ export class RedisServer implements AsyncDisposable {
   #turn: Promise<unknown> = Promise.resolve();
 
   /** @internal */
-  constructor(directory: string, binary: string, options: StartRedisOptions) {
-    this.#directory = directory;
+  constructor(home: ServerHome, binary: string, options: StartRedisOptions, role: ServerRole) {
+    this.#home = home;
     this.#binary = binary;
     this.#options = options;
+    this.#role = role;
     this.#port = options.unixSocket ? 0 : (options.port ?? 0);
-    this.socketPath = socketPathIn(directory);
+    this.socketPath = socketPathIn(home.directory);
   }
 
   /** The TCP port, the same for the life of this object; 0 with `unixSocket`. */
@@ -109,7 +111,7 @@ export class RedisServer implements AsyncDisposable {
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
     return this.#inTurn(async () => {
       await this.#process?.terminate(STOP_TIMEOUT_MS);
-      await rm(this.#directory, { recursive: true, force: true, maxRetries: 5 });
+      await this.#removeFolder();
       this.#process?.disown();
       this.#process = undefined;
     });
@@ -143,7 +145,7 @@ export class RedisServer implements AsyncDisposable {
       // A port of our own choosing may have been taken meanwhile; one that is known to others is never changed.
       const attempts = this.#port === 0 && !this.#options.unixSocket ? PORT_ATTEMPTS : 1;
       for (let attempt = 1; ; attempt++) {
-        const port = attempts > 1 ? await freePort() : this.#port;
+        const port = attempts > 1 ? await this.#role.freePort() : this.#port;
         try {
           await this.#launch(port);
           this.#port = port;
@@ -165,10 +167,22 @@ export class RedisServer implements AsyncDisposable {
    * @throws {TestingError} if it does not run, or has not answered after 5 s.
    */
   async cli(...command: [name: string, ...args: string[]]): Promise<RedisReply> {
+    const [reply = null] = await this.exchange([command]);
+    return reply;
+  }
+
+  /**
+   * As `cli()`, for several commands on one connection, and their replies.
+   *
+   * @internal
+   */
+  async exchange(commands: readonly Command[], encoding: ExchangeOptions['encoding'] = 'utf8'): Promise<RedisReply[]> {
     if (!this.running) throw notRunning();
+    if (commands.length === 0) return [];
     const { password } = this.#options;
     const login = password === undefined ? [] : [['AUTH', password]];
-    return exchange(this.socketPath, [...login, command], CLI_TIMEOUT_MS);
+    const options = { timeoutMs: CLI_TIMEOUT_MS, encoding };
+    return (await exchange(this.socketPath, [...login, ...commands], options)).slice(login.length);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -176,27 +190,47 @@ export class RedisServer implements AsyncDisposable {
   }
 
   async #launch(port: number): Promise<void> {
-    const { databases = 16, password, tls, args = [], signal } = this.#options;
-    const config: ServerConfig = { directory: this.#directory, port, databases, password, tls };
-    if (!existsSync(this.#directory)) await mkdir(this.#directory, { mode: 0o700 });
+    const { args = [], signal } = this.#options;
+    const { directory, tempFolder } = this.#home;
+    await mkdir(directory, { recursive: true, mode: 0o700 });
     await rm(this.socketPath, { force: true }); // a killed server leaves it behind
-    const logFile = join(this.#directory, 'server.log');
+    const logFile = join(directory, 'server.log');
     const logStart = (await readFile(logFile).catch(() => Buffer.alloc(0))).length;
-    const configFile = await writeConfig(config);
+    await this.#configure(port);
     this.#process?.disown();
     const started = new ServerProcess({
       binary: this.#binary,
-      args: [configFile, ...args],
-      directory: this.#directory,
+      args: [configFileIn(directory), ...this.#role.flags, ...args],
+      directory,
+      tempFolder,
       logFile,
     });
     this.#process = started;
     const settled = async () => !started.running || signal?.aborted === true || (await this.#ping());
     if (!(await poll(settled, READY_TIMEOUT_MS)) || signal?.aborted) await started.kill();
     throwIfAborted(signal);
-    if (started.running) return;
+    if (started.running) {
+      await this.exchange(this.#role.greeting);
+      return;
+    }
     const log = (await readFile(logFile)).subarray(logStart).toString();
-    throw startError(this.#binary, port, await started.exited, log);
+    throw startError(this.#binary, await started.exited, log);
+  }
+
+  async #removeFolder(): Promise<void> {
+    const { directory, tempFolder } = this.#home;
+    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+    // The last one out; for any other it is not empty.
+    if (tempFolder !== directory) await rmdir(tempFolder).catch(() => {});
+  }
+
+  async #configure(port: number): Promise<void> {
+    const { databases = 16, password, tls } = this.#options;
+    const { directory } = this.#home;
+    const { settings, rewritesConfig } = this.#role;
+    const startedBefore = port === this.#port && existsSync(configFileIn(directory));
+    if (rewritesConfig && startedBefore) return;
+    await writeConfig({ directory, port, databases, password, tls, settings });
   }
 
   /** Whether the server answers; through its own socket, so that no other server can be taken for it. */
@@ -220,23 +254,4 @@ export class RedisServer implements AsyncDisposable {
     this.#turn = result.catch(() => {});
     return result;
   }
-}
-
-function notRunning(): TestingError {
-  return new TestingError('LAGOON_TESTING_NOT_RUNNING', 'The Redis server does not run; restart() starts it again');
-}
-
-function startError(binary: string, port: number, exit: ServerExit, log: string): TestingError {
-  if (isBindConflict(log)) {
-    return new TestingError(
-      'LAGOON_TESTING_PORT_IN_USE',
-      `Port ${port} of 127.0.0.1 is taken by another process; leave \`port\` out to get one that is free`,
-    );
-  }
-  const how = exit.signal ? `was ended by ${exit.signal}` : `ended with code ${exit.code}`;
-  const tail = log.trimEnd().split('\n').slice(-15).join('\n  ');
-  return new TestingError(
-    'LAGOON_TESTING_START',
-    `${binary} ${how} before it answered. The end of its log:\n  ${tail}`,
-  );
 }

@@ -5,19 +5,26 @@ import { TestingError } from './errors.js';
 /** A reply as RESP 2 has it; bulk strings are read as UTF-8. */
 export type RedisReply = string | number | null | RedisReply[];
 
+/** The name of a command and its arguments; a Buffer for what is not text. */
+export type Command = readonly (string | Buffer)[];
+
+/** How an exchange goes. */
+export interface ExchangeOptions {
+  readonly timeoutMs: number;
+  /** How bulk strings are read; `latin1` loses no byte, whatever they hold. Default `utf8`. */
+  readonly encoding?: 'utf8' | 'latin1';
+}
+
 /**
  * Opens a connection to a unix socket, sends `commands` one after the other, and closes it.
  * It is for looking at a server from outside, whatever its TCP port demands: not a client.
  *
- * @returns the reply of the last command.
+ * @returns the replies, one per command.
  * @throws {ReplyError} if the server answers any of them with an error.
  * @throws {TestingError} if the replies are not there after `timeoutMs`.
  */
-export function exchange(
-  path: string,
-  commands: readonly (readonly string[])[],
-  timeoutMs: number,
-): Promise<RedisReply> {
+export function exchange(path: string, commands: readonly Command[], options: ExchangeOptions): Promise<RedisReply[]> {
+  const { timeoutMs, encoding = 'utf8' } = options;
   return new Promise((resolve, reject) => {
     const socket = connect(path);
     const chunks: Buffer[] = [];
@@ -32,12 +39,12 @@ export function exchange(
     socket.on('close', () => fail(new TestingError('LAGOON_TESTING_NOT_RUNNING', 'The server closed the connection')));
     socket.on('data', (chunk) => {
       chunks.push(chunk);
-      const replies = parseAll(Buffer.concat(chunks), commands.length);
+      const replies = parseAll(Buffer.concat(chunks), commands.length, encoding);
       const error = replies?.find((reply) => reply instanceof ReplyError);
       if (error) fail(error);
-      else if (replies) finish(() => resolve(replies[replies.length - 1] as RedisReply));
+      else if (replies) finish(() => resolve(replies as RedisReply[]));
     });
-    socket.write(commands.map(encode).join(''));
+    socket.write(Buffer.concat(commands.flatMap(encode)));
   });
 }
 
@@ -45,15 +52,16 @@ function noAnswer(timeoutMs: number): TestingError {
   return new TestingError('LAGOON_TESTING_TIMEOUT', `The server did not answer within ${timeoutMs} ms; is it frozen?`);
 }
 
-function encode(args: readonly string[]): string {
-  return `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`;
+function encode(command: Command): Buffer[] {
+  const parts = command.map((arg) => [`$${Buffer.byteLength(arg)}\r\n`, arg, '\r\n']);
+  return [`*${command.length}\r\n`, ...parts.flat()].map((part) => Buffer.from(part as string));
 }
 
 /** The first `count` replies, or `undefined` if they are not complete yet. */
-function parseAll(bytes: Buffer, count: number): (RedisReply | ReplyError)[] | undefined {
+function parseAll(bytes: Buffer, count: number, encoding: BufferEncoding): (RedisReply | ReplyError)[] | undefined {
   const replies: (RedisReply | ReplyError)[] = [];
   for (let at = 0; replies.length < count; ) {
-    const parsed = parse(bytes, at);
+    const parsed = parse(bytes, at, encoding);
     if (!parsed) return undefined;
     replies.push(parsed.reply);
     at = parsed.end;
@@ -61,7 +69,11 @@ function parseAll(bytes: Buffer, count: number): (RedisReply | ReplyError)[] | u
   return replies;
 }
 
-function parse(bytes: Buffer, start: number): { reply: RedisReply | ReplyError; end: number } | undefined {
+function parse(
+  bytes: Buffer,
+  start: number,
+  encoding: BufferEncoding,
+): { reply: RedisReply | ReplyError; end: number } | undefined {
   const lineEnd = bytes.indexOf('\r\n', start);
   if (lineEnd < 0) return undefined;
   const line = bytes.toString('utf8', start + 1, lineEnd);
@@ -77,12 +89,12 @@ function parse(bytes: Buffer, start: number): { reply: RedisReply | ReplyError; 
       const length = Number(line);
       if (length < 0) return { reply: null, end };
       if (bytes.length < end + length + 2) return undefined;
-      return { reply: bytes.toString('utf8', end, end + length), end: end + length + 2 };
+      return { reply: bytes.toString(encoding, end, end + length), end: end + length + 2 };
     }
     default: {
       const items: RedisReply[] = [];
       for (let left = Number(line); left > 0; left--) {
-        const item = parse(bytes, end);
+        const item = parse(bytes, end, encoding);
         if (!item) return undefined;
         // An error inside an array (EXEC) is shown as its text.
         items.push(item.reply instanceof ReplyError ? item.reply.message : item.reply);

@@ -14,6 +14,9 @@ export interface TlsServerOptions {
   requireClientCertificate?: boolean;
 }
 
+/** A line of the configuration file: a name and its arguments. */
+export type Setting = readonly [name: string, ...values: (string | number)[]];
+
 /** What the configuration file says. */
 export interface ServerConfig {
   readonly directory: string;
@@ -22,6 +25,8 @@ export interface ServerConfig {
   readonly databases: number;
   readonly password: string | undefined;
   readonly tls: TlsServerOptions | undefined;
+  /** Further settings. */
+  readonly settings: readonly Setting[];
 }
 
 /** The longest path that a unix socket may have everywhere (macOS allows 103 bytes). */
@@ -32,21 +37,23 @@ export function socketPathIn(directory: string): string {
   return join(directory, 'redis.sock');
 }
 
+/** The configuration file of the server whose folder this is. */
+export function configFileIn(directory: string): string {
+  return join(directory, 'redis.conf');
+}
+
 /** A folder that only this user can read, as passwords and keys are written to it. */
 export async function makeDirectory(): Promise<string> {
   const base = await realpath(tmpdir());
-  const fits = Buffer.byteLength(socketPathIn(join(base, 'lagoon-XXXXXX'))) <= LONGEST_SOCKET_PATH;
+  // With room for a folder per server in it.
+  const fits = Buffer.byteLength(socketPathIn(join(base, 'lagoon-XXXXXX', '99'))) <= LONGEST_SOCKET_PATH;
   return mkdtemp(join(fits ? base : '/tmp', 'lagoon-'));
 }
 
-/**
- * Writes `redis.conf`, and the TLS files that were given as text. A file, because arguments could be read in `ps`.
- *
- * @returns the path of the configuration file.
- */
-export async function writeConfig(config: ServerConfig): Promise<string> {
+/** Writes `redis.conf`, and the TLS files that were given as text. A file, because arguments could be read in `ps`. */
+export async function writeConfig(config: ServerConfig): Promise<void> {
   const { directory, port, databases, password, tls } = config;
-  const settings: [name: string, value: string | number][] = [
+  const settings: Setting[] = [
     ['bind', '127.0.0.1'],
     ['port', tls ? 0 : port],
     ['unixsocket', socketPathIn(directory)],
@@ -55,6 +62,7 @@ export async function writeConfig(config: ServerConfig): Promise<string> {
     ['databases', databases],
     ['save', ''],
     ['appendonly', 'no'],
+    ...config.settings,
   ];
   if (password !== undefined) settings.push(['requirepass', password]);
   if (tls) {
@@ -67,9 +75,8 @@ export async function writeConfig(config: ServerConfig): Promise<string> {
       tls.ca === undefined ? 'no' : tls.requireClientCertificate ? 'yes' : 'optional',
     ]);
   }
-  const file = join(directory, 'redis.conf');
-  await writeFile(file, settings.map(([name, value]) => `${name} ${quote(String(value))}\n`).join(''), { mode: 0o600 });
-  return file;
+  const lines = settings.map(([name, ...values]) => [name, ...values.map((value) => quote(String(value)))].join(' '));
+  await writeFile(configFileIn(directory), `${lines.join('\n')}\n`, { mode: 0o600 });
 }
 
 async function pemFile(directory: string, name: string, pem: string): Promise<string> {

@@ -16,8 +16,10 @@ export interface ServerSpec {
   /** Path of the executable. */
   readonly binary: string;
   readonly args: readonly string[];
-  /** The server's own temporary folder: its working directory, removed once this Node process is gone. */
+  /** The working directory. */
   readonly directory: string;
+  /** The folder that is removed once this Node process is gone: `directory`, or one that holds it. */
+  readonly tempFolder: string;
   /** File that takes what the server prints. */
   readonly logFile: string;
 }
@@ -62,7 +64,7 @@ export class ServerProcess {
     const log = openSync(spec.logFile, 'a');
     let child: ChildProcess;
     try {
-      child = spawn('/bin/sh', ['-c', GUARDED, spec.directory, spec.binary, ...spec.args], {
+      child = spawn('/bin/sh', ['-c', GUARDED, spec.tempFolder, spec.binary, ...spec.args], {
         cwd: spec.directory,
         // A process group of its own: Ctrl-C reaches this process first, so that its handlers still find their Redis.
         detached: true,
@@ -82,7 +84,7 @@ export class ServerProcess {
     this.pid = child.pid;
     this.#guard.unref();
     this.#guard.on('error', () => {}); // the guard is gone already: nothing left to tell it
-    this.#unhook = guardedProcess(this.pid, spec.directory);
+    this.#unhook = guardedProcess(this.pid, spec.tempFolder);
   }
 
   get running(): boolean {

@@ -12,14 +12,17 @@ class Owner {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   readonly exited: Promise<unknown[]>;
-  pid = 0;
+  pids: number[] = [];
   directory = '';
 
-  constructor(ending: string) {
+  constructor(ending: string, what: string) {
     const file = fileURLToPath(new URL('fixtures/owner.ts', import.meta.url));
     // A group of its own, as a shell gives to what it runs in the foreground: Ctrl-C goes to the group.
     const stdio = ['ignore', 'pipe', 'ignore'] as const;
-    this.#child = spawn(process.execPath, ['--import', 'tsx', file, ending], { detached: true, stdio: [...stdio] });
+    this.#child = spawn(process.execPath, ['--import', 'tsx', file, ending, what], {
+      detached: true,
+      stdio: [...stdio],
+    });
     this.exited = once(this.#child, 'exit');
     if (!this.#child.stdout) throw new Error('no stdout');
     this.#lines = createInterface(this.#child.stdout)[Symbol.asyncIterator]();
@@ -47,10 +50,10 @@ class Owner {
   }
 
   async leavesNothing(): Promise<void> {
-    await eventually(() => isGone(this.pid));
+    for (const pid of this.pids) await eventually(() => isGone(pid));
     await eventually(() => !existsSync(this.directory));
-    // The server leads a group of its own, so that an empty group means that its guard is gone too.
-    await eventually(() => groupIsGone(this.pid));
+    // Each server leads a group of its own, so that an empty group means that its guard is gone too.
+    for (const pid of this.pids) await eventually(() => groupIsGone(pid));
   }
 }
 
@@ -65,8 +68,8 @@ function groupIsGone(pid: number): boolean {
 
 // At the same time, as most of each is waiting for the system to clear away the dead.
 describe.concurrent('a server and its folder are gone with the process that started it', () => {
-  const own = (ending: string) => {
-    const owner = new Owner(ending);
+  const own = (ending: string, what = 'redis') => {
+    const owner = new Owner(ending, what);
     onTestFinished(() => owner.end());
     return owner.started();
   };
@@ -86,7 +89,7 @@ describe.concurrent('a server and its folder are gone with the process that star
 
   test('when Ctrl-C ends it', async () => {
     const owner = await own('wait');
-    expect(await isGone(owner.pid)).toBe(false);
+    expect(await isGone(Number(owner.pids[0]))).toBe(false);
     expect(existsSync(owner.directory)).toBe(true);
     owner.pressCtrlC();
     expect(await owner.exited).toEqual([null, 'SIGINT']);
@@ -105,6 +108,20 @@ describe.concurrent('a server and its folder are gone with the process that star
     expect(await owner.line()).toBe('frozen');
     owner.signal('SIGKILL');
     await owner.leavesNothing();
+  });
+
+  test.each([
+    ['sentinel', 5],
+    ['cluster', 3],
+  ])('when it is a %s of %i processes, however it ends', async (what, count) => {
+    const endings = await Promise.all([own('exit', what), own('wait', what), own('wait', what)]);
+    const [exiting, interrupted, killed] = endings;
+    for (const { pids } of endings) expect(new Set(pids).size).toBe(count);
+    expect(await exiting.exited).toEqual([3, null]);
+    expect(existsSync(exiting.directory)).toBe(false);
+    interrupted.pressCtrlC();
+    killed.signal('SIGKILL');
+    await Promise.all(endings.map((owner) => owner.leavesNothing()));
   });
 
   test('but not before: a handler of Ctrl-C still finds its server', async () => {
