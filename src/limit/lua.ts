@@ -247,13 +247,13 @@ const FAST: Readonly<Record<QuotaKind, { readonly before: string; readonly each:
   s: {
     before: `${WINDOW_FORMATS}\nlocal lasts = period / 1000 + 2`,
     each: `
-  local packed = redis.pcall('GETRANGE', key, 0, ${14 + FEW * CALL - 1})
+  local packed = try('GETRANGE', key, 0, ${14 + FEW * CALL - 1})
   if packed == '' then
     if n <= capacity then
       reply = n
       call('SET', key, pack('>I7I7I7I4', 0, n, now, n), 'PX', lasts)
     end
-  elseif type(packed) == 'string' and string.byte(packed) == 255 then
+  elseif type(packed) == 'string' and byte(packed) == 255 then
     local _, blocked, used, oldest, newest, first, count, places = parse(RING, packed)
     if oldest + period <= now then
       local seen = math.min(8, count, places - first)
@@ -275,14 +275,14 @@ const FAST: Readonly<Record<QuotaKind, { readonly before: string; readonly each:
     local blocked, used, at = parse('>I7I7I7', packed)
     if used + n <= capacity and at + period > now and blocked <= now and parse(CALL, packed, #packed - ${CALL - 1}) <= now then
       reply = used + n
-      call('SET', key, pack(HEAD, 0, reply) .. string.sub(packed, 15) .. pack(CALL, now, n), 'PX', lasts)
+      call('SET', key, pack(HEAD, 0, reply) .. sub(packed, 15) .. pack(CALL, now, n), 'PX', lasts)
     end
   end`,
   },
   g: {
     before: 'local unit, drain = tonumber(ARGV[3]), tonumber(ARGV[4])',
     each: `
-  local packed, used = redis.pcall('GET', key), 0
+  local packed, used = try('GET', key), 0
   local usual = not packed
   if type(packed) == 'string' and #packed == 28 then
     local blocked, at, before, of = parse('>I7I7I7I7', packed)
@@ -298,7 +298,7 @@ const FAST: Readonly<Record<QuotaKind, { readonly before: string; readonly each:
   f: {
     before: '',
     each: `
-  local packed, start, used = redis.pcall('GET', key), now, 0
+  local packed, start, used = try('GET', key), now, 0
   local usual = not packed
   if type(packed) == 'string' and #packed == 21 then
     local blocked
@@ -319,7 +319,7 @@ export function fastPath(kinds: string): string {
   if (kinds.length > 1) return `for i = 1, #KEYS / ${kinds.length} do rest[i] = i end`;
   const { before, each } = FAST[kinds as QuotaKind];
   return `
-local pack, parse = struct.pack, struct.unpack
+local pack, parse, byte, sub, try = struct.pack, struct.unpack, string.byte, string.sub, redis.pcall
 local period, capacity = tonumber(ARGV[1]), tonumber(ARGV[2])
 ${before}
 for i, key in ipairs(KEYS) do
