@@ -11,6 +11,7 @@ import { formatTable } from './harness/table.mjs';
 import * as bigReplies from './suites/big-replies.mjs';
 import * as commands from './suites/commands.mjs';
 import * as imports from './suites/import.mjs';
+import * as limits from './suites/limits.mjs';
 import * as locks from './suites/locks.mjs';
 import * as scripts from './suites/scripts.mjs';
 
@@ -25,7 +26,7 @@ import * as scripts from './suites/scripts.mjs';
  * }} Context `rounds`: how often each contestant has its turn; `ms`: how long a turn is
  */
 
-const SUITES = { commands, 'big-replies': bigReplies, import: imports, scripts, locks };
+const SUITES = { commands, 'big-replies': bigReplies, import: imports, scripts, locks, limits };
 
 const USAGE = `npm run bench -- [${Object.keys(SUITES).join('] [')}] [options]
 

@@ -12,6 +12,7 @@ const PEERS = [
   'redlock5',
   'redis-semaphore',
   '@verrou/core',
+  'rate-limiter-flexible',
 ];
 
 const folder = (path) => fileURLToPath(new URL(path, import.meta.url));
