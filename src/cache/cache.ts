@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Duration } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
 import { Events } from './events.js';
@@ -46,8 +47,12 @@ export class Cache<V = unknown> {
       local && new LocalTier((...args) => store.track(...args), local, codec, this.#keys, this.#counters, events);
     this.#tags = new Tags(store, this.#keys.tagPrefix);
     this.#remote = new Remote(store, codec, this.#tags, this.#keys.prefix, this.#local, events);
-    const locks = `lagoon:load:${this.#keys.prefix}`;
-    this.#loads = new Loads(this.#remote, this.#tags, () => store.getLocker(), locks, whenDown, this.#counters, events);
+    const locks = {
+      prefix: `lagoon:load:${this.#keys.prefix}`,
+      locker: () => store.getLocker(),
+      inOrder: isInOrder(store),
+    };
+    this.#loads = new Loads(this.#remote, this.#tags, locks, whenDown, this.#counters, events);
   }
 
   /** What the cache's keys begin with; `''` if with nothing. */
@@ -68,19 +73,19 @@ export class Cache<V = unknown> {
    * @param options its ttl, or more; default: the cache's ttl.
    * @throws {InvalidArgumentError} for `undefined`, which would be no value, and for what can never be right.
    */
-  async put<T extends V>(key: string, value: T & Storable, options?: Duration | PutOptions): Promise<void> {
+  async put(key: string, value: V & Storable, options?: Duration | PutOptions): Promise<void> {
     checkKey(key);
     checkValue(value);
     const resolved = resolvePut(options, this.#options);
     const { tags, ttlMs, jitter, graceMs } = resolved;
     const lifetime = lifetimeMs(ttlMs, jitter);
     const meta = tags.length > 0 ? { t: await this.#tags.versions(tags, lifetime && lifetime + graceMs) } : {};
-    await this.#remote.write(key, value, lifetime, resolved, meta);
+    await this.#change(key, () => this.#remote.write(key, value, lifetime, resolved, meta));
   }
 
   /** Stores values, all of them at once and with the same options. */
-  async putMany<T extends V>(
-    entries: Iterable<readonly [key: string, value: T & Storable]>,
+  async putMany(
+    entries: Iterable<readonly [key: string, value: V & Storable]>,
     options?: Duration | PutOptions,
   ): Promise<void> {
     const all = [...entries];
@@ -172,7 +177,7 @@ export class Cache<V = unknown> {
     try {
       if (hit !== undefined) {
         this.#counters.localHits++;
-        if (options.earlyRefresh) {
+        if (options?.earlyRefresh) {
           this.#loads.refreshEarly(key, hit, loader, resolveLoad(options, this.#options));
         }
         return Promise.resolve(this.#remote.present(hit) as T);
@@ -221,12 +226,12 @@ export class Cache<V = unknown> {
     await this.#loads.voidAll((key) => matches(key));
     let removed = 0;
     for await (const keys of this.#scan(pattern)) {
-      for (const key of keys) this.#local?.evict(key);
       for (let i = 0; i < keys.length; i += BATCH) {
         const names = keys.slice(i, i + BATCH).map((key) => this.#remote.keyOf(key));
         // Each by itself, as they may be on different servers; all of them go in one write.
         removed += (await Promise.all(names.map((name) => this.#store.unlink(name)))).reduce((sum, n) => sum + n, 0);
       }
+      for (const key of keys) this.#local?.evict(key);
     }
     await this.#loads.voidAll((key) => matches(key));
     return removed;
@@ -247,7 +252,11 @@ export type Storable = NonNullable<unknown> | null;
 
 function checkKey(key: string): void {
   if (typeof key !== 'string' || key === '') {
-    throw new InvalidArgumentError(`key must be a non-empty string, got ${JSON.stringify(key)}`);
+    throw new InvalidArgumentError(`key must be a non-empty string, got ${inspect(key)}`);
+  }
+  // It would become another key in UTF-8, under which nobody is told of its changes.
+  if (/\p{Surrogate}/u.test(key)) {
+    throw new InvalidArgumentError(`key must be well-formed Unicode, got a lone surrogate in ${inspect(key)}`);
   }
 }
 
@@ -255,4 +264,10 @@ function checkValue(value: unknown): void {
   if (value === undefined) {
     throw new InvalidArgumentError('undefined cannot be stored, as it means that there is no value; null can');
   }
+}
+
+/** Whether commands are executed in the order in which they are sent. */
+function isInOrder(store: CacheStore): boolean {
+  const config = store.getPoolConfig();
+  return config.pool.lanes === 1 && !('cluster' in config);
 }

@@ -1,5 +1,7 @@
-import { ClosedError, InvalidArgumentError, isUnavailable } from '../errors.js';
+import { AbortError, ClosedError, CommandTimeoutError, InvalidArgumentError, isUnavailable } from '../errors.js';
+import type { Lock } from '../lock/lock.js';
 import type { Locker } from '../lock/locker.js';
+import { log } from '../observe/debug.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import type { Events } from './events.js';
 import type { Read } from './local-tier.js';
@@ -28,6 +30,22 @@ interface Flight<T> {
   /** Whether its key was written or removed meanwhile, so that what it loads is not stored. */
   voided: boolean;
   storing: Promise<void> | undefined;
+  /** Whether the value was refreshed while this one read it. */
+  refreshed: boolean;
+}
+
+/** How the processes agree who loads. */
+export interface LoadLocks {
+  /** What the keys of the locks begin with. */
+  readonly prefix: string;
+  readonly locker: () => Locker;
+  /** Whether commands are executed in the order in which they are sent, so that a round trip need not be waited for. */
+  readonly inOrder: boolean;
+}
+
+/** A value that was found, which may be `null`. */
+interface Found<T> {
+  readonly value: T;
 }
 
 /** A loader that failed while a stale value served. */
@@ -38,6 +56,10 @@ interface Failure {
 
 /** The lock of a load expires so soon after its process has died. */
 const LOCK_TTL_MS = 10_000;
+/** So long a process waits at a time for another that loads, unless there is a timeout. */
+const WAIT_MS = 5_000;
+/** When a value expires is known with this precision: one that expires later is another. */
+const SAME_MS = 50;
 const MAX_BACKOFF_MS = 60_000;
 /** Failures remembered at most; the oldest is forgotten first. */
 const MOST_FAILURES = 10_000;
@@ -46,8 +68,7 @@ const MOST_FAILURES = 10_000;
 export class Loads<V> {
   readonly #remote: Remote<V>;
   readonly #tags: Tags;
-  readonly #locker: () => Locker;
-  readonly #lockPrefix: string;
+  readonly #locks: LoadLocks;
   readonly #whenDown: CacheWhenDown;
   readonly #counters: Counters;
   readonly #events: Events;
@@ -59,16 +80,14 @@ export class Loads<V> {
   constructor(
     remote: Remote<V>,
     tags: Tags,
-    locker: () => Locker,
-    lockPrefix: string,
+    locks: LoadLocks,
     whenDown: CacheWhenDown,
     counters: Counters,
     events: Events,
   ) {
     this.#remote = remote;
     this.#tags = tags;
-    this.#locker = locker;
-    this.#lockPrefix = lockPrefix;
+    this.#locks = locks;
     this.#whenDown = whenDown;
     this.#counters = counters;
     this.#events = events;
@@ -94,7 +113,7 @@ export class Loads<V> {
   ): void {
     // Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015.
     const ahead = -loadMs * options.earlyRefresh * Math.log(Math.random());
-    if (performance.now() + ahead >= freshUntil) this.#refresh(key, loader, options);
+    if (performance.now() + ahead >= freshUntil) this.#refresh(key, loader, options, freshUntil);
   }
 
   /** What is being loaded for a key is not stored; resolves once nothing is being stored any more. */
@@ -131,6 +150,7 @@ export class Loads<V> {
       callers: 0,
       voided: false,
       storing: undefined,
+      refreshed: false,
     };
     flights.set(key, flight);
     flight.promise = run(flight).finally(() => {
@@ -170,10 +190,12 @@ export class Loads<V> {
     }
     if (read && options.graceMs > 0) {
       this.#counters.staleServes++;
-      this.#refresh(key, loader, options);
+      if (!flight.refreshed) this.#refresh(key, loader, options, read.freshUntil);
       return this.#remote.present(read) as T;
     }
     this.#counters.misses++;
+    const refreshed = await (this.#refreshes.get(key) as Flight<T | undefined> | undefined)?.promise;
+    if (refreshed !== undefined) return refreshed;
     return options.lock ? this.#loadAlone(key, loader, options, flight) : this.#load(key, loader, options, flight);
   }
 
@@ -189,76 +211,139 @@ export class Loads<V> {
       this.#counters.staleServes++;
       return this.#remote.present(reserve) as T;
     }
-    if (this.#whenDown === 'throw') throw error;
-    this.#events.emit({ type: 'redis-down', key, error });
+    this.#unlessDown(key, error);
     return this.#call(key, loader, flight);
   }
 
   #call<T extends V>(key: string, loader: Loader<T>, flight: Flight<T>): T | Promise<T> {
+    const { signal } = flight.controller;
+    // Nobody waits for it any more.
+    if (signal.aborted) throw signal.reason;
     this.#counters.loads++;
-    return loader({ key, signal: flight.controller.signal });
+    return loader({ key, signal });
   }
 
-  async #load<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad, flight: Flight<T>): Promise<T> {
-    const { tags, ttlMs, negativeTtlMs, jitter, graceMs } = options;
+  /** @param sent called when storing the value was sent, or when there is nothing to store. */
+  async #load<T extends V>(
+    key: string,
+    loader: Loader<T>,
+    options: ResolvedLoad,
+    flight: Flight<T>,
+    sent?: () => void,
+  ): Promise<T> {
+    const { ttlMs, negativeTtlMs, jitter, timeoutMs } = options;
     // Before the loader reads anything: what is removed by a tag while it reads must not stand.
-    const longest = ttlMs === undefined ? undefined : Math.max(ttlMs, negativeTtlMs ?? 0) + graceMs;
-    const versions = tags.length > 0 ? await this.#tags.versions(tags, longest) : undefined;
+    const versions = await this.#tagVersions(key, options);
     const startedAt = performance.now();
     const value = await this.#call(key, loader, flight);
-    if (value === undefined || flight.voided) return value;
+    if (value === undefined || flight.voided || versions === 'unknown') return value;
     const meta: Meta = {
       ...(options.earlyRefresh > 0 && { d: Math.ceil(performance.now() - startedAt) }),
       ...(versions && { t: versions }),
     };
     const ttl = value === null && negativeTtlMs !== undefined ? negativeTtlMs : ttlMs;
-    flight.storing = this.#remote.write(key, value, lifetimeMs(ttl, jitter), options, meta, options.timeoutMs);
+    flight.storing = this.#remote.write(key, value, lifetimeMs(ttl, jitter), options, meta, timeoutMs);
+    sent?.();
     try {
       await flight.storing;
     } catch (error) {
-      if (this.#whenDown === 'throw' || !isUnavailable(error)) throw error;
-      this.#events.emit({ type: 'redis-down', key, error: error as Error });
+      this.#unlessDown(key, error as Error);
     }
     return value;
   }
 
-  // The one who loads writes, the others read: all who wait are told at once when it has stored the value.
-  async #loadAlone<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad, flight: Flight<T>): Promise<T> {
-    const lock = this.#locker().readWriteLock(this.#lockPrefix + key);
-    const { signal } = flight.controller;
-    const wait = { signal, autoRenew: true };
-    for (let waitMs = 0; ; waitMs = Number.POSITIVE_INFINITY) {
-      const alone = await lock.obtainWrite(LOCK_TTL_MS, waitMs, wait);
-      if (alone) {
-        try {
-          return (await this.#readFresh<T>(key, options)) ?? (await this.#load(key, loader, options, flight));
-        } finally {
-          await alone.release();
-        }
-      }
-      const told = await lock.obtainRead(LOCK_TTL_MS, Number.POSITIVE_INFINITY, { signal });
-      const releasing = told?.release().catch(() => false);
-      const value = await this.#readFresh<T>(key, options);
-      await releasing;
-      if (value !== undefined) return value;
-      // Whoever loaded has failed: it is somebody else's turn, one after the other.
+  async #tagVersions(
+    key: string,
+    { tags, ttlMs, negativeTtlMs, graceMs, timeoutMs }: ResolvedLoad,
+  ): Promise<Record<string, string> | 'unknown' | undefined> {
+    if (tags.length === 0) return undefined;
+    const longest = ttlMs === undefined ? undefined : Math.max(ttlMs, negativeTtlMs ?? 0) + graceMs;
+    try {
+      return await this.#tags.versions(tags, longest, timeoutMs);
+    } catch (error) {
+      this.#unlessDown(key, error as Error);
+      return 'unknown';
     }
   }
 
-  async #readFresh<T extends V>(key: string, { timeoutMs }: ResolvedLoad): Promise<T | undefined> {
-    const read = await this.#remote.read(key, false, timeoutMs);
-    return read && performance.now() < read.freshUntil ? (this.#remote.present(read) as T) : undefined;
+  /** Tells that Redis is away; throws the error, if it is another or if the cache must not do without Redis. */
+  #unlessDown(key: string, error: Error): void {
+    if (this.#whenDown === 'throw' || !isUnavailable(error)) throw error;
+    this.#events.emit({ type: 'redis-down', key, error });
   }
 
-  /** Loads while nobody waits for it, unless that is under way or failed just now. */
-  #refresh<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad): void {
+  // The one who loads writes, the others read: all who wait are told at once when it has stored the value.
+  async #loadAlone<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad, flight: Flight<T>): Promise<T> {
+    for (let waits = false; ; waits = true) {
+      let alone: Lock | null;
+      try {
+        const [lock, found] = await this.#lockAndRead<T>(key, options, flight, waits);
+        if (found) {
+          if (lock) giveBack(lock);
+          return found.value;
+        }
+        alone = lock;
+      } catch (error) {
+        this.#unlessDown(key, error as Error);
+        return this.#call(key, loader, flight);
+      }
+      if (!alone) continue;
+      const lock = alone;
+      try {
+        return await this.#load(key, loader, options, flight, this.#locks.inOrder ? () => giveBack(lock) : undefined);
+      } finally {
+        giveBack(lock);
+      }
+    }
+  }
+
+  /** The lock, or the value of whoever had it; neither, if that one failed or takes long. */
+  async #lockAndRead<T extends V>(
+    key: string,
+    options: ResolvedLoad,
+    flight: Flight<T>,
+    waits: boolean,
+  ): Promise<[lock: Lock | null, found: Found<T> | undefined]> {
+    const lock = this.#locks.locker().readWriteLock(this.#locks.prefix + key);
+    const { signal } = flight.controller;
+    const waitMs = options.timeoutMs ?? WAIT_MS;
+    const within = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
+    const obtaining = inTime(
+      lock.obtainWrite(LOCK_TTL_MS, waits ? waitMs : 0, { signal: waits ? signal : within, autoRenew: true }),
+      signal,
+      waitMs,
+    );
+    // One who was loading may have stored the value just before it gave the lock back.
+    const [alone, found] =
+      this.#locks.inOrder && !waits
+        ? await Promise.all([obtaining, this.#readFresh<T>(key, options)])
+        : [await obtaining, undefined];
+    if (found) return [alone, found];
+    if (alone) return [alone, this.#locks.inOrder && !waits ? undefined : await this.#readFresh<T>(key, options)];
+    const told = await lock.obtainRead(LOCK_TTL_MS, waitMs, { signal });
+    if (told) giveBack(told);
+    return [null, await this.#readFresh<T>(key, options)];
+  }
+
+  async #readFresh<T extends V>(key: string, { timeoutMs }: ResolvedLoad): Promise<Found<T> | undefined> {
+    const read = await this.#remote.read(key, false, timeoutMs);
+    return read && performance.now() < read.freshUntil ? { value: this.#remote.present(read) as T } : undefined;
+  }
+
+  /** Loads while nobody waits for it, unless that is under way or failed just now. `freshUntil`: of the value that serves. */
+  #refresh<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad, freshUntil: number): void {
     const failure = this.#failures.get(key);
     if (this.#refreshes.has(key) || (failure && performance.now() < failure.until)) return;
-    const flight = this.#start<T | undefined>(this.#refreshes, key, options, (own) =>
+    const refresh = (own: Flight<T | undefined>) =>
       options.lock
-        ? this.#refreshAlone(key, loader, options, own as Flight<T>)
-        : this.#load(key, loader, options, own as Flight<T>),
-    );
+        ? this.#refreshAlone(key, loader, options, own as Flight<T>, freshUntil)
+        : this.#load(key, loader, options, own as Flight<T>);
+    const flight = this.#start<T | undefined>(this.#refreshes, key, options, async (own) => {
+      const value = await refresh(own);
+      const reading = this.#flights.get(key);
+      if (reading) reading.refreshed = true;
+      return value;
+    });
     flight.promise.then(
       () => this.#failures.delete(key),
       (error: Error) => this.#refreshFailed(key, error, failure, options),
@@ -270,15 +355,18 @@ export class Loads<V> {
     loader: Loader<T>,
     options: ResolvedLoad,
     flight: Flight<T>,
+    freshUntil: number,
   ): Promise<T | undefined> {
-    const lock = this.#locker().readWriteLock(this.#lockPrefix + key);
+    const lock = this.#locks.locker().readWriteLock(this.#locks.prefix + key);
     const alone = await lock.obtainWrite(LOCK_TTL_MS, 0, { autoRenew: true });
     // Another process is at it.
     if (!alone) return undefined;
     try {
+      const read = await this.#remote.read(key, true, options.timeoutMs);
+      if (read && read.freshUntil > Math.max(performance.now(), freshUntil + SAME_MS)) return undefined;
       return await this.#load(key, loader, options, flight);
     } finally {
-      await alone.release();
+      giveBack(alone);
     }
   }
 
@@ -292,6 +380,21 @@ export class Loads<V> {
     }
     this.#failures.set(key, { until: performance.now() + next, backoffMs: next });
     this.#events.emit({ type: 'refresh-failed', key, error });
+  }
+}
+
+/** Lets the next one load; if that fails, the lock expires. */
+function giveBack(lock: Lock): void {
+  lock.release().catch((error: Error) => log.cache('cannot give back the lock of a load: %s', error.message));
+}
+
+/** @throws {CommandTimeoutError} if the lock was neither obtained nor refused in time. */
+async function inTime(obtaining: Promise<Lock | null>, signal: AbortSignal, timeoutMs: number): Promise<Lock | null> {
+  try {
+    return await obtaining;
+  } catch (error) {
+    if (!(error instanceof AbortError) || signal.aborted) throw error;
+    throw new CommandTimeoutError(`The lock of a load was not answered within ${timeoutMs} ms`, timeoutMs, true);
   }
 }
 

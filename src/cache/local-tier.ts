@@ -22,6 +22,12 @@ export interface Read<T> {
   readonly tags: readonly string[];
 }
 
+/** A value that is kept. */
+interface Kept<T> extends Read<T> {
+  /** When it has been here for long enough, if that is before it is stale. */
+  readonly keptUntil: number;
+}
+
 /** A read that is under way; whatever is told of its key meanwhile spoils it for the local tier. */
 export interface Fetch {
   spoiled: boolean;
@@ -48,7 +54,7 @@ export class LocalTier<T> {
   readonly #codec: Codec<T>;
   readonly #keys: KeySpace;
   readonly #tracking: Tracking;
-  readonly #values: LRUCache<string, Read<T>>;
+  readonly #values: LRUCache<string, Kept<T>>;
   readonly #fetches = new Map<string, Set<Fetch>>();
   /** Keys by tag. */
   readonly #tagged = new Map<string, Set<string>>();
@@ -68,7 +74,7 @@ export class LocalTier<T> {
     this.#keys = keys;
     this.#decodes = (codec as unknown) !== jsonCodec && (codec as unknown) !== stringCodec;
     const { LRUCache: Lru } = require('lru-cache') as typeof import('lru-cache');
-    this.#values = new Lru<string, Read<T>>({
+    this.#values = new Lru<string, Kept<T>>({
       max: options.maxItems,
       maxSize: options.maxBytes,
       sizeCalculation: ({ bytes }) => Math.max(1, bytes),
@@ -107,7 +113,7 @@ export class LocalTier<T> {
   /** The value, if it is certain that it is the one in Redis. */
   get(key: string, now: number): Read<T> | undefined {
     const read = this.#values.get(key);
-    return read !== undefined && now < read.freshUntil && now < this.#tracking.confirmedUntil ? read : undefined;
+    return read !== undefined && now < read.keptUntil && now < this.#tracking.confirmedUntil ? read : undefined;
   }
 
   /** The value for when Redis cannot be asked: one whose grace is not over. */
@@ -118,7 +124,7 @@ export class LocalTier<T> {
 
   /** What callers get: nobody can change through it what others get. */
   present(read: Read<T>): T {
-    return this.#decodes ? decode(this.#codec, read.data) : read.value;
+    return this.#decodes ? decode(this.#codec, copy(read.data)) : read.value;
   }
 
   /** Begins to read a key; `undefined` if what is read cannot stay. */
@@ -139,10 +145,12 @@ export class LocalTier<T> {
     if (known?.size === 0) this.#fetches.delete(key);
     const now = performance.now();
     if (!read || fetch.spoiled || now >= this.#tracking.confirmedUntil) return;
-    const freshUntil = Math.min(read.freshUntil, now + this.#options.ttlMs);
-    if (freshUntil <= now) return;
+    const keptUntil = Math.min(read.freshUntil, now + this.#options.ttlMs);
+    if (keptUntil <= now) return;
     if (!this.#decodes) freeze(read.value);
-    this.#values.set(key, { ...read, freshUntil });
+    this.#values.set(key, { ...read, data: copy(read.data), keptUntil });
+    // It may be too big.
+    if (!this.#values.has(key)) return;
     for (const tag of read.tags) {
       const keys = this.#tagged.get(tag);
       if (keys) keys.add(key);
@@ -200,6 +208,10 @@ export class LocalTier<T> {
       if (keys?.size === 0) this.#tagged.delete(tag);
     }
   }
+}
+
+function copy(data: Stored): Stored {
+  return typeof data === 'string' ? data : Buffer.from(data);
 }
 
 /** Freezes what JSON makes, all through. */

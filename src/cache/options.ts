@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { type Duration, nonNegativeMs, positiveMs } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
 import { type Codec, jsonCodec } from './codec.js';
@@ -106,18 +107,20 @@ export interface ResolvedLoad extends ResolvedPut {
 
 /** @throws {InvalidArgumentError} for an option that cannot be right. */
 export function resolveCache<T>(options: CacheOptions<T>): ResolvedCache<T> {
+  checkObject(options, 'The options of a cache');
   const { prefix = '', whenDown = 'throw', onEvent, local = false, ttl, timeout } = options;
   const codec = options.codec ?? (jsonCodec as Codec<T>);
-  if (typeof prefix !== 'string') throw new InvalidArgumentError('prefix must be a string');
+  if (typeof prefix !== 'string') throw new InvalidArgumentError(`prefix must be a string, got ${inspect(prefix)}`);
   if (whenDown !== 'throw' && whenDown !== 'load') {
-    throw new InvalidArgumentError(`whenDown must be 'throw' or 'load', got ${JSON.stringify(whenDown)}`);
+    throw new InvalidArgumentError(`whenDown must be 'throw' or 'load', got ${inspect(whenDown)}`);
   }
-  if (typeof codec.encode !== 'function' || typeof codec.decode !== 'function') {
-    throw new InvalidArgumentError('codec must have the functions encode and decode');
+  if (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function') {
+    throw new InvalidArgumentError(`codec must have the functions encode and decode, got ${inspect(codec)}`);
   }
   if (onEvent !== undefined && typeof onEvent !== 'function') {
-    throw new InvalidArgumentError('onEvent must be a function');
+    throw new InvalidArgumentError(`onEvent must be a function, got ${inspect(onEvent)}`);
   }
+  if (typeof local !== 'boolean') checkObject(local, 'local, if it is not true or false,');
   return {
     prefix,
     ttlMs: ttl === undefined ? undefined : positiveMs(ttl, 'ttl'),
@@ -135,7 +138,7 @@ export function resolvePut(options: Duration | PutOptions | undefined, cache: De
     options === undefined ? {} : typeof options === 'object' && options !== null ? options : { ttl: options };
   const { ttl, tags = [], grace, jitter = 0 } = given;
   if (!Array.isArray(tags) || tags.some((tag) => typeof tag !== 'string' || tag === '')) {
-    throw new InvalidArgumentError('tags must be an array of non-empty strings');
+    throw new InvalidArgumentError(`tags must be an array of non-empty strings, got ${inspect(tags)}`);
   }
   if (typeof jitter !== 'number' || !(jitter >= 0 && jitter <= 1)) {
     throw new InvalidArgumentError(`jitter must be a number from 0 to 1, got ${String(jitter)}`);
@@ -150,6 +153,7 @@ export function resolvePut(options: Duration | PutOptions | undefined, cache: De
 
 /** @throws {InvalidArgumentError} for an option that cannot be right. */
 export function resolveLoad(options: GetOrSetOptions, cache: Defaults): ResolvedLoad {
+  checkObject(options, 'The options of getOrSet');
   const { negativeTtl, backoff = 1000, earlyRefresh = false, lock = false, timeout, signal } = options;
   const early = Number(earlyRefresh);
   if (typeof earlyRefresh !== 'boolean' && !(early >= 0 && Number.isFinite(early))) {
@@ -157,7 +161,10 @@ export function resolveLoad(options: GetOrSetOptions, cache: Defaults): Resolved
       `earlyRefresh must be true, false or a number of 0 or more, got ${String(earlyRefresh)}`,
     );
   }
-  if (typeof lock !== 'boolean') throw new InvalidArgumentError('lock must be true or false');
+  if (typeof lock !== 'boolean') throw new InvalidArgumentError(`lock must be true or false, got ${inspect(lock)}`);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new InvalidArgumentError(`signal must be an AbortSignal, got ${inspect(signal)}`);
+  }
   return {
     ...resolvePut(options, cache),
     negativeTtlMs: negativeTtl === undefined ? undefined : positiveMs(negativeTtl, 'negativeTtl'),
@@ -187,4 +194,10 @@ function resolveLocal({ maxItems = 10_000, maxBytes = 64 * 1024 * 1024, ttl, hea
     ttlMs: ttl === undefined ? Number.POSITIVE_INFINITY : positiveMs(ttl, 'local.ttl'),
     heartbeatMs: positiveMs(heartbeat, 'local.heartbeat'),
   };
+}
+
+function checkObject(value: unknown, what: string): void {
+  if (typeof value !== 'object' || value === null) {
+    throw new InvalidArgumentError(`${what} must be an object, got ${inspect(value)}`);
+  }
 }

@@ -7,8 +7,6 @@ import type { CacheStore } from './store.js';
 import { decode, type Meta, part, type Stored, store } from './stored.js';
 import type { Tags } from './tags.js';
 
-type Reader = Pick<CacheStore, 'get' | 'pTTL'>;
-
 /** What PTTL says of a key without an expiry, and of one that is not there. */
 const NO_EXPIRY = -1;
 
@@ -49,8 +47,7 @@ export class Remote<T> {
     const fetch = this.local?.begin(key);
     let read: Read<T> | undefined;
     try {
-      const reader = timeoutMs === undefined ? this.#store : this.#store.withTimeout(timeoutMs);
-      read = await this.#fetch(key, reader, ttl || fetch !== undefined);
+      read = await this.#fetch(key, ttl || fetch !== undefined, timeoutMs);
       return read;
     } finally {
       this.local?.end(key, fetch, read);
@@ -70,7 +67,7 @@ export class Remote<T> {
       number,
       Stored | null,
     ];
-    return stored === null ? undefined : this.#decoded(key, stored, sentAt, ttl, this.#store);
+    return stored === null ? undefined : this.#decoded(key, stored, sentAt, ttl, undefined);
   }
 
   /** @param meta what is stored beside the value, but for its grace. */
@@ -82,23 +79,33 @@ export class Remote<T> {
     meta: Meta,
     timeoutMs?: number,
   ): Promise<void> {
-    const writer = timeoutMs === undefined ? this.#store : this.#store.withTimeout(timeoutMs);
+    const writer = this.#within(timeoutMs);
     const stays = lifetime === undefined;
     const data = store(this.#codec, value, graceMs > 0 && !stays ? { ...meta, g: graceMs } : meta);
     this.local?.evict(key);
-    await writer.set(this.keyOf(key), data, stays ? {} : { PX: lifetime + graceMs });
+    try {
+      await writer.set(this.keyOf(key), data, stays ? {} : { PX: lifetime + graceMs });
+    } finally {
+      // Whoever read meanwhile on another lane may have read what was there before.
+      this.local?.evict(key);
+    }
   }
 
-  async #fetch(key: string, reader: Reader, withTtl: boolean): Promise<Read<T> | undefined> {
+  #within(timeoutMs: number | undefined): CacheStore {
+    return timeoutMs === undefined ? this.#store : this.#store.withTimeout(timeoutMs);
+  }
+
+  async #fetch(key: string, withTtl: boolean, timeoutMs: number | undefined): Promise<Read<T> | undefined> {
+    const reader = this.#within(timeoutMs);
     const name = this.keyOf(key);
     const sentAt = performance.now();
     const reading = reader.get(name) as Promise<Stored | null>;
     if (!withTtl) {
       const stored = await reading;
-      return stored === null ? undefined : this.#decoded(key, stored, sentAt, undefined, reader);
+      return stored === null ? undefined : this.#decoded(key, stored, sentAt, undefined, timeoutMs);
     }
     const [stored, ttl] = await Promise.all([reading, reader.pTTL(name)]);
-    return stored === null ? undefined : this.#decoded(key, stored, sentAt, ttl, reader);
+    return stored === null ? undefined : this.#decoded(key, stored, sentAt, ttl, timeoutMs);
   }
 
   async #decoded(
@@ -106,7 +113,7 @@ export class Remote<T> {
     stored: Stored,
     sentAt: number,
     knownTtl: number | undefined,
-    reader: Reader,
+    timeoutMs: number | undefined,
   ): Promise<Read<T> | undefined> {
     let meta: Meta;
     let data: Stored;
@@ -118,9 +125,9 @@ export class Remote<T> {
       this.#events.emit({ type: 'undecodable', key, error: error as Error });
       return undefined;
     }
-    if (meta.t && !(await this.#tags.stand(meta.t))) return undefined;
+    if (meta.t && !(await this.#tags.stand(meta.t, timeoutMs))) return undefined;
     const grace = meta.g ?? 0;
-    const ttl = knownTtl ?? (grace > 0 ? await reader.pTTL(this.keyOf(key)) : NO_EXPIRY);
+    const ttl = knownTtl ?? (grace > 0 ? await this.#within(timeoutMs).pTTL(this.keyOf(key)) : NO_EXPIRY);
     // It expired between the two replies.
     if (ttl < NO_EXPIRY) return undefined;
     const staleUntil = ttl === NO_EXPIRY ? Number.POSITIVE_INFINITY : sentAt + ttl;

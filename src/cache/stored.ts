@@ -22,12 +22,12 @@ const NONE: Meta = {};
 /** @throws {InvalidArgumentError} if the codec cannot encode the value. */
 export function store<T>(codec: Codec<T>, value: T, meta: Meta): Stored {
   if (codec.binary) {
-    const data = codec.encode(value);
+    const data = encoded(codec, value);
     if (!Buffer.isBuffer(data)) throw notEncoded(value, 'a Buffer');
     if (isEmpty(meta) && data[0] !== MARK_BYTE) return data;
     return Buffer.concat([Buffer.from(line(meta)), data]);
   }
-  const data = codec.encode(value);
+  const data = encoded(codec, value);
   if (typeof data !== 'string') throw notEncoded(value, 'text');
   return isEmpty(meta) && !data.startsWith(MARK) ? data : line(meta) + data;
 }
@@ -41,15 +41,21 @@ export function part(stored: Stored): { meta: Meta; data: Stored } {
   if (typeof stored === 'string') {
     if (!stored.startsWith(MARK)) return { meta: NONE, data: stored };
     const end = stored.indexOf('\n');
-    return { meta: JSON.parse(stored.slice(1, end)), data: stored.slice(end + 1) };
+    return { meta: metaOf(stored.slice(1, end)), data: stored.slice(end + 1) };
   }
   if (stored[0] !== MARK_BYTE) return { meta: NONE, data: stored };
   const end = stored.indexOf('\n');
-  return { meta: JSON.parse(stored.toString('utf8', 1, end)), data: stored.subarray(end + 1) };
+  return { meta: metaOf(stored.toString('utf8', 1, end)), data: stored.subarray(end + 1) };
 }
 
 export function decode<T>(codec: Codec<T>, data: Stored): T {
   return codec.binary ? codec.decode(data as Buffer) : codec.decode(data as string);
+}
+
+function metaOf(text: string): Meta {
+  const meta: unknown = JSON.parse(text);
+  if (typeof meta !== 'object' || meta === null) throw new SyntaxError('this is no line of a cache');
+  return meta;
 }
 
 function isEmpty({ g, d, t }: Meta): boolean {
@@ -58,6 +64,15 @@ function isEmpty({ g, d, t }: Meta): boolean {
 
 function line(meta: Meta): string {
   return `${MARK}${JSON.stringify(meta)}\n`;
+}
+
+function encoded<T>(codec: Codec<T>, value: T): unknown {
+  try {
+    return codec.encode(value);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new InvalidArgumentError(`The codec of the cache cannot encode the value: ${reason}`, { cause: error });
+  }
 }
 
 function notEncoded(value: unknown, what: string): InvalidArgumentError {

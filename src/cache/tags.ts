@@ -7,7 +7,7 @@ const LONGER_MS = 10_000;
 
 /*
  * The version of a tag, made if there is none. Per call: key; the version that it gets then, for how many ms it must last at least (0:
- * for ever). Returns the version.
+ * for ever). Returns the version. It lasts twice as long, as whoever keeps values with the tag hears of every change of the key.
  */
 const versionOf = defineScript<string>({
   keys: 1,
@@ -19,13 +19,13 @@ for i, key in ipairs(KEYS) do
   local version, lasts = redis.call('GET', key), tonumber(ARGV[i * 2])
   if not version then
     version = ARGV[i * 2 - 1]
-    if lasts > 0 then redis.call('SET', key, version, 'PX', lasts) else redis.call('SET', key, version) end
+    if lasts > 0 then redis.call('SET', key, version, 'PX', 2 * lasts) else redis.call('SET', key, version) end
   else
     local left = redis.call('PTTL', key)
     if left >= 0 and lasts == 0 then
       redis.call('PERSIST', key)
     elseif left >= 0 and left < lasts then
-      redis.call('PEXPIRE', key, lasts)
+      redis.call('PEXPIRE', key, 2 * lasts)
     end
   end
   replies[i] = version
@@ -47,19 +47,29 @@ export class Tags {
   }
 
   /** The versions of some tags, made to last as long as a value that is about to have them. */
-  async versions(tags: readonly string[], lifetimeMs: number | undefined): Promise<Record<string, string>> {
+  async versions(
+    tags: readonly string[],
+    lifetimeMs: number | undefined,
+    timeoutMs?: number,
+  ): Promise<Record<string, string>> {
+    const store = this.#within(timeoutMs);
     const lasts = lifetimeMs === undefined ? 0 : lifetimeMs + LONGER_MS;
     const versions = await Promise.all(
-      tags.map((tag) => this.#store.runScript(versionOf, [this.#prefix + tag], [randomUUID(), lasts])),
+      tags.map((tag) => store.runScript(versionOf, [this.#prefix + tag], [randomUUID(), lasts])),
     );
     return Object.fromEntries(tags.map((tag, i) => [tag, versions[i] as string]));
   }
 
   /** Whether a value with these versions still stands. */
-  async stand(versions: Readonly<Record<string, string>>): Promise<boolean> {
+  async stand(versions: Readonly<Record<string, string>>, timeoutMs?: number): Promise<boolean> {
+    const store = this.#within(timeoutMs);
     const tags = Object.keys(versions);
-    const now = await Promise.all(tags.map((tag) => this.#store.get(this.#prefix + tag)));
+    const now = await Promise.all(tags.map((tag) => store.get(this.#prefix + tag)));
     return tags.every((tag, i) => now[i] === versions[tag]);
+  }
+
+  #within(timeoutMs: number | undefined): CacheStore {
+    return timeoutMs === undefined ? this.#store : this.#store.withTimeout(timeoutMs);
   }
 
   async remove(tag: string): Promise<void> {

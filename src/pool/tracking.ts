@@ -26,15 +26,26 @@ export interface TrackingOptions {
   readonly timeoutMs: number;
 }
 
+/** What hears which keys change. */
+export interface Tracking {
+  /**
+   * Until when, on the clock of `performance.now()`, nothing can have been missed without being noticed. It holds also for a
+   * process that was stopped and has not read yet what came meanwhile.
+   */
+  readonly confirmedUntil: number;
+  stop(): void;
+}
+
 /**
  * Hears from the server which keys change (CLIENT TRACKING in broadcasting mode), on a leased connection of its own that is
  * replaced whenever it is lost.
  */
-export class Tracking {
+export class ServerTracking implements Tracking {
   readonly #core: PoolCore;
   readonly #options: TrackingOptions;
   readonly #listener: TrackingListener;
   readonly #stopped = new AbortController();
+  readonly #unwatch: () => void;
   #lease: Lease | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #confirmedUntil = 0;
@@ -43,19 +54,18 @@ export class Tracking {
     this.#core = core;
     this.#options = options;
     this.#listener = listener;
-    whenAborted(core.closing.signal, () => this.stop());
-    void this.#connect();
+    const closing = core.closing.signal;
+    this.#unwatch = whenAborted(closing, () => this.stop());
+    if (closing.aborted) this.stop();
+    else void this.#connect();
   }
 
-  /**
-   * Until when, on the clock of `performance.now()`, nothing can have been missed without being noticed. It holds also for a
-   * process that was stopped and has not read yet what came meanwhile.
-   */
   get confirmedUntil(): number {
     return this.#confirmedUntil;
   }
 
   stop(): void {
+    this.#unwatch();
     this.#stopped.abort();
     this.#drop();
   }
