@@ -35,7 +35,7 @@ export async function build() {
 async function bundle() {
   const { build } = await import('esbuild');
   await build({
-    entryPoints: ['index.ts', join('http', 'index.ts'), join('testing', 'index.ts')].map((entry) => join(src, entry)),
+    entryPoints: ['', 'http', 'keyv', 'testing'].map((folder) => join(src, folder, 'index.ts')),
     outbase: src,
     outdir: dist,
     chunkNames: 'shared/[name]-[hash]',

@@ -51,6 +51,8 @@ describe('the published package', () => {
       'dist/http/index.js',
       'dist/index.d.ts',
       'dist/index.js',
+      'dist/keyv/index.d.ts',
+      'dist/keyv/index.js',
       'dist/testing/index.d.ts',
       'dist/testing/index.js',
       'package.json',
@@ -82,6 +84,7 @@ describe('the published package', () => {
   test.each([
     ['lagoon', 'Registry'],
     ['lagoon/http', 'rateLimitExpress'],
+    ['lagoon/keyv', 'KeyvLagoon'],
     ['lagoon/testing', 'startRedis'],
   ])('%s can be imported and required, which gives the same', async (name, exported) => {
     const script = `
@@ -99,9 +102,10 @@ describe('the published package', () => {
     const script = `
       const { Registry } = require('lagoon');
       const { rateLimitExpress } = require('lagoon/http');
+      const { KeyvLagoon } = require('lagoon/keyv');
       const { startRedis } = require('lagoon/testing');
-      console.log(typeof Registry, typeof rateLimitExpress, typeof startRedis);`;
-    expect(await node('required.cjs', script)).toBe('function function function');
+      console.log(typeof Registry, typeof rateLimitExpress, typeof KeyvLagoon, typeof startRedis);`;
+    expect(await node('required.cjs', script)).toBe('function function function function');
   });
 
   test('gives its schema and its manifest, and hides its inner files', async () => {
@@ -115,7 +119,7 @@ describe('the published package', () => {
   });
 
   test('does nothing when imported but define things: the process ends at once, silently', async () => {
-    const script = `import 'lagoon'; import 'lagoon/http'; import 'lagoon/testing';`;
+    const script = `import 'lagoon'; import 'lagoon/http'; import 'lagoon/keyv'; import 'lagoon/testing';`;
     expect(await node('silent.mjs', script)).toBe('');
   });
 });

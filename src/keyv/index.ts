@@ -1,0 +1,1 @@
+export { type KeyvEntry, KeyvLagoon, type KeyvLagoonOptions, type KeyvPool } from './keyv-lagoon.js';
