@@ -9,6 +9,7 @@ import { updateDocs } from './harness/docs.mjs';
 import { checkVersions, machineFacts, save, saveChart } from './harness/results.mjs';
 import { formatTable } from './harness/table.mjs';
 import * as bigReplies from './suites/big-replies.mjs';
+import * as cache from './suites/cache.mjs';
 import * as commands from './suites/commands.mjs';
 import * as imports from './suites/import.mjs';
 import * as limits from './suites/limits.mjs';
@@ -26,7 +27,7 @@ import * as scripts from './suites/scripts.mjs';
  * }} Context `rounds`: how often each contestant has its turn; `ms`: how long a turn is
  */
 
-const SUITES = { commands, 'big-replies': bigReplies, import: imports, scripts, locks, limits };
+const SUITES = { commands, 'big-replies': bigReplies, import: imports, scripts, locks, limits, cache };
 
 const USAGE = `npm run bench -- [${Object.keys(SUITES).join('] [')}] [options]
 

@@ -13,6 +13,11 @@ const PEERS = [
   'redis-semaphore',
   '@verrou/core',
   'rate-limiter-flexible',
+  'bentocache',
+  'cache-manager',
+  'keyv',
+  '@keyv/redis',
+  'lru-cache',
 ];
 
 const folder = (path) => fileURLToPath(new URL(path, import.meta.url));
