@@ -4,8 +4,10 @@ import { ClosedError, ConnectError, InvalidArgumentError, PoolNotRegisteredError
 import type { RedlockOptions } from './lock/redlock/options.js';
 import { Redlock } from './lock/redlock/redlock.js';
 import { type QueryFilter, type QueryHandler, QueryLog } from './observe/query-log.js';
+import type { Deployment } from './pool/deployment.js';
 import { createRedisPool, type RedisPool } from './pool/redis-pool.js';
-import { PoolRuntime, type PoolStats } from './pool/runtime.js';
+import { PoolRuntime } from './pool/runtime.js';
+import type { NodeHealth, PoolStats } from './pool/stats.js';
 
 /** Options of {@link Engine.connect}. */
 export interface ConnectOptions {
@@ -22,12 +24,17 @@ export interface CloseOptions {
 
 /** How one pool is doing. */
 export interface PoolHealth extends PoolStats {
-  /** `up`: it answered a PING; `down`: it did not; `idle`: it was not used yet, and was not connected for the question. */
+  /**
+   * `up`: it answered a PING; `down`: it did not; `idle`: it was not used yet, and was not connected for the question. A
+   * cluster is `up` if every master is.
+   */
   readonly status: 'up' | 'down' | 'idle';
-  /** Round trip of the PING in ms, if it answered. */
+  /** Round trip of the PING in ms, if it answered; of a cluster, the longest. */
   readonly latencyMs?: number;
   /** Why it is down. */
   readonly error?: Error;
+  /** The servers that take its writes: one, or the masters of a cluster. */
+  readonly nodes: readonly NodeHealth[];
 }
 
 interface Registered {
@@ -95,7 +102,9 @@ export class Engine<Names extends string = string> implements AsyncDisposable {
     const timeoutMs = timeout === undefined ? undefined : positiveMs(timeout, 'connect timeout');
     if (this.#closing) throw new ClosedError('The engine is closed');
     const pools = [...this.#pools];
-    const outcomes = await Promise.allSettled(pools.map(([, { runtime }]) => runtime.connect(timeoutMs, signal)));
+    const outcomes = await Promise.allSettled(
+      pools.map(([, { runtime }]) => runtime.deployment.connect(timeoutMs, signal)),
+    );
     const failures = outcomes.flatMap((outcome, i) =>
       outcome.status === 'rejected' ? [{ pool: pools[i]?.[0] ?? '', error: outcome.reason as Error }] : [],
     );
@@ -104,7 +113,7 @@ export class Engine<Names extends string = string> implements AsyncDisposable {
 
   /** Asks every pool that is in use for a PING, and reports what each is doing. Never rejects. */
   async health(): Promise<Record<Names, PoolHealth>> {
-    const entries = [...this.#pools].map(async ([code, { runtime, pool }]) => [code, await poolHealth(runtime, pool)]);
+    const entries = [...this.#pools].map(async ([code, { runtime }]) => [code, await poolHealth(runtime.deployment)]);
     return Object.fromEntries(await Promise.all(entries));
   }
 
@@ -126,9 +135,9 @@ export class Engine<Names extends string = string> implements AsyncDisposable {
    */
   async close({ timeout = DEFAULT_CLOSE_TIMEOUT_MS }: CloseOptions = {}): Promise<void> {
     const timeoutMs = nonNegativeMs(timeout, 'close timeout');
-    this.#closing ??= Promise.all([...this.#pools.values()].map(({ runtime }) => runtime.close(timeoutMs))).then(
-      () => {},
-    );
+    this.#closing ??= Promise.all(
+      [...this.#pools.values()].map(({ runtime }) => runtime.deployment.close(timeoutMs)),
+    ).then(() => {});
     await this.#closing;
   }
 
@@ -143,15 +152,13 @@ export class Engine<Names extends string = string> implements AsyncDisposable {
   }
 }
 
-async function poolHealth(runtime: PoolRuntime, pool: RedisPool): Promise<PoolHealth> {
-  const { connections } = runtime.core;
-  if (connections.counts.opened === 0 && connections.lastError === undefined)
-    return { status: 'idle', ...runtime.stats() };
-  const startedAt = performance.now();
-  try {
-    await pool.ping();
-    return { status: 'up', latencyMs: performance.now() - startedAt, ...runtime.stats() };
-  } catch (error) {
-    return { status: 'down', error: error as Error, ...runtime.stats() };
-  }
+async function poolHealth(deployment: Deployment): Promise<PoolHealth> {
+  if (!deployment.used) return { status: 'idle', nodes: [], ...deployment.stats() };
+  const nodes = await deployment.health();
+  const slowest = Math.max(...nodes.map(({ latencyMs = 0 }) => latencyMs));
+  const down = nodes.find(({ status }) => status === 'down');
+  const outcome = down
+    ? { status: 'down' as const, error: down.error as Error }
+    : { status: 'up' as const, latencyMs: slowest };
+  return { ...outcome, nodes, ...deployment.stats() };
 }

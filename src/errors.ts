@@ -59,6 +59,17 @@ export class CommandRefusedError extends LagoonError {
   }
 }
 
+/** The keys of one command, script or transaction belong to different slots of a cluster; nothing was sent. */
+export class CrossSlotError extends LagoonError {
+  constructor(what: string, key: string | Uint8Array, other: string | Uint8Array) {
+    super(
+      'LAGOON_CROSS_SLOT',
+      `${what} has keys of different slots (${JSON.stringify(String(key))} and ${JSON.stringify(String(other))}), which a cluster may keep on ` +
+        'different servers. Keys share a slot if the part of them in braces is the same: {user:1}:cart and {user:1}:orders',
+    );
+  }
+}
+
 /** Redis answered with an error. */
 export class ReplyError extends LagoonError {
   /** The first word of the reply: `WRONGTYPE`, `NOSCRIPT`, `OOM`, `ERR` … */

@@ -11,9 +11,12 @@ export type { PublicPoolConfig } from './config/redact.js';
 export type {
   ClusterPoolConfig,
   ConnectionBudget,
+  PasswordProvider,
   PoolConfig,
   PoolOptions,
   ReconnectOptions,
+  RegisterOptions,
+  RegisterSentinelOptions,
   RegistryConfig,
   SentinelPoolConfig,
   SentinelPoolOptions,
@@ -33,6 +36,7 @@ export {
   ConnectError,
   type ConnectFailure,
   ConnectionError,
+  CrossSlotError,
   InvalidArgumentError,
   LagoonError,
   PoolNotRegisteredError,
@@ -61,9 +65,8 @@ export type { RunOptions } from './lock/run.js';
 export type { Semaphore } from './lock/semaphore.js';
 export { COMMAND_CHANNEL, type QueryEvent, type QueryFilter, type QueryHandler } from './observe/query-log.js';
 export type { IsolatedCommands, MultiCommands, PoolCommands } from './pool/commands.js';
-export type { IsolatedRedis } from './pool/isolated.js';
+export type { IsolatedOptions, IsolatedRedis } from './pool/isolated.js';
 export type { RedisPool, SubscribeOptions } from './pool/redis-pool.js';
-export type { PoolStats } from './pool/runtime.js';
 export {
   defineScript,
   type Script,
@@ -71,6 +74,7 @@ export {
   type ScriptDefinition,
   type SharedPart,
 } from './pool/script.js';
+export type { NodeHealth, PoolStats } from './pool/stats.js';
 export type { MessageListener, Subscription } from './pool/subscription.js';
 export type { TransactionOptions } from './pool/transaction.js';
 export { Registry } from './registry.js';

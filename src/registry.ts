@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { readConfigFile } from './config/file.js';
 import { pointer, safeName } from './config/issues.js';
 import { emptyObject, isObject, type Json, type JsonObject, type Snapshot, snapshot } from './config/snapshot.js';
-import type { PoolOptions, RegistryConfig } from './config/types.js';
+import type { PasswordProvider, RegisterOptions, RegisterSentinelOptions, RegistryConfig } from './config/types.js';
 import { merge, type PoolCall, resolveDraft } from './config/validate.js';
 import { Engine } from './engine.js';
 import type { ConfigIssue } from './errors.js';
@@ -32,7 +32,7 @@ export class Registry<Names extends string = never> {
     address: string,
     database?: number,
     code?: Code,
-    options?: PoolOptions,
+    options?: RegisterOptions,
   ): Registry<Names | Code> {
     return this.#register(code, { address, database }, options);
   }
@@ -50,7 +50,7 @@ export class Registry<Names extends string = never> {
     sentinels: readonly string[],
     database?: number,
     code?: Code,
-    options?: PoolOptions,
+    options?: RegisterSentinelOptions,
   ): Registry<Names | Code> {
     return this.#register(code, { sentinel: { master, nodes: sentinels }, database }, options);
   }
@@ -64,7 +64,7 @@ export class Registry<Names extends string = never> {
   registerRedisCluster<const Code extends string = 'default'>(
     seeds: readonly string[],
     code?: Code,
-    options?: PoolOptions,
+    options?: RegisterOptions,
   ): Registry<Names | Code> {
     return this.#register(code, { cluster: seeds }, options);
   }
@@ -96,8 +96,8 @@ export class Registry<Names extends string = never> {
   }
 
   /**
-   * What was registered, as `Registry.fromConfig` takes it, not checked. It holds the passwords in the clear: it is for
-   * making another registry, not for printing.
+   * What was registered, as `Registry.fromConfig` takes it, not checked. It holds the passwords in the clear, as far as they
+   * are no functions: it is for making another registry, not for printing.
    */
   toConfig(): RegistryConfig {
     // Copied to objects with a prototype, so that it is a plain object in every way.
@@ -124,19 +124,30 @@ export class Registry<Names extends string = never> {
   #register<Code extends string>(
     code: string = 'default',
     place: Readonly<Record<string, unknown>>,
-    options: PoolOptions = {},
+    options: RegisterOptions = {},
   ): Registry<Names | Code> {
     const name = typeof code === 'string' ? code : '';
     const path = ['pools', name];
     const where = snapshot(place, path);
-    const how = snapshot(options, path);
+    const { data, password } = withoutProvider(options);
+    const how = snapshot(data, path);
     const given = isObject(how.value) ? how.value : emptyObject();
     const issues = [...where.issues, ...how.issues, ...misplaced(given, path)];
     if (typeof code !== 'string') issues.push({ path: pointer(...path), message: 'the code must be a string' });
     if (!isObject(how.value)) issues.push({ path: pointer(...path), message: 'the options must be an object' });
     const value: Json = Object.assign(emptyObject(), given, where.value);
-    this.#calls.push({ code: name, pool: { value, issues } });
+    this.#calls.push({ code: name, pool: { value, issues }, password });
     return this as unknown as Registry<Names | Code>;
+  }
+}
+
+/** Takes out of the options what is no data; everything else that may be wrong with them is found when they are copied. */
+function withoutProvider(options: RegisterOptions): { data: unknown; password?: PasswordProvider } {
+  try {
+    const { password } = options;
+    return typeof password === 'function' ? { data: { ...options, password: undefined }, password } : { data: options };
+  } catch {
+    return { data: options };
   }
 }
 

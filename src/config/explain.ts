@@ -9,7 +9,7 @@ export const TOPOLOGY_NAMES = ['address', 'sentinel', 'cluster'] as const;
 const ONE_OF = 'exactly one of "address", "sentinel" and "cluster"';
 
 /** Properties whose value is never shown, whatever it is. */
-const SECRET_NAMES = new Set(['password', 'key', 'cert', 'ca']);
+const SECRET_NAMES = new Set(['password', 'sentinelPassword', 'key', 'cert', 'ca']);
 
 export const DURATION_RULE =
   "must be a duration greater than 0 and less than 25 days: whole milliseconds, or a string such as '250ms', '10s', '1m', '2h', '1d'";

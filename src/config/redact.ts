@@ -1,5 +1,5 @@
 import { formatEndpoint } from './address.js';
-import type { ResolvedPool, TlsOptions } from './types.js';
+import type { ResolvedPool, ResolvedTopology, TlsOptions } from './types.js';
 
 /** Stands where a secret is set. */
 export const REDACTED = '<redacted>';
@@ -22,6 +22,8 @@ export interface PublicPoolConfig {
   readonly database: number;
   /** Of a pool on Sentinel: the name of the master group. */
   readonly master?: string;
+  readonly sentinelUsername?: string;
+  readonly sentinelPassword?: typeof REDACTED;
   readonly username?: string;
   readonly password?: typeof REDACTED;
   readonly tls: boolean | PublicTlsConfig;
@@ -51,7 +53,7 @@ export function publicConfig(pool: ResolvedPool): PublicPoolConfig {
     topology: topology.kind,
     address: endpoints.map(formatEndpoint).join(','),
     database: pool.database,
-    ...(topology.kind === 'sentinel' ? { master: topology.master } : undefined),
+    ...(topology.kind === 'sentinel' ? publicSentinel(topology) : undefined),
     ...(pool.username === undefined ? undefined : { username: pool.username }),
     ...(pool.password === undefined ? undefined : { password: REDACTED }),
     tls: pool.tls && publicTls(pool.tls),
@@ -62,6 +64,21 @@ export function publicConfig(pool: ResolvedPool): PublicPoolConfig {
     maxPending: pool.maxPending,
     reconnect: { minDelay: reconnect.minDelayMs, maxDelay: reconnect.maxDelayMs },
     pool: { max, min, lanes, acquireTimeout: acquireTimeoutMs, idleTimeout: idleTimeoutMs, maxWaiting },
+  };
+}
+
+function publicSentinel({
+  master,
+  username,
+  password,
+}: Extract<ResolvedTopology, { kind: 'sentinel' }>): Pick<
+  PublicPoolConfig,
+  'master' | 'sentinelUsername' | 'sentinelPassword'
+> {
+  return {
+    master,
+    ...(username === undefined ? undefined : { sentinelUsername: username }),
+    ...(password === undefined ? undefined : { sentinelPassword: REDACTED }),
   };
 }
 

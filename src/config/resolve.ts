@@ -3,11 +3,22 @@ import type { Duration } from '../duration.js';
 import { positiveMs } from '../duration.js';
 import { type Address, parseAddress, parseNode, REDIS_PORT, SENTINEL_PORT } from './address.js';
 import { DEFAULTS } from './defaults.js';
-import { publicConfig } from './redact.js';
-import type { Endpoint, PoolConfig, PoolOptions, ResolvedPool, ResolvedTopology, TlsOptions } from './types.js';
+import { publicConfig, REDACTED } from './redact.js';
+import type {
+  Endpoint,
+  PasswordProvider,
+  PoolConfig,
+  PoolOptions,
+  ResolvedPool,
+  ResolvedTopology,
+  TlsOptions,
+} from './types.js';
 
-/** A pool whose configuration was found valid, with every default filled in and every duration in ms; frozen. */
-export function resolvePool(code: string, config: PoolConfig): ResolvedPool {
+/**
+ * A pool whose configuration was found valid, with every default filled in and every duration in ms; frozen. `provider` gives
+ * the password where the configuration does not.
+ */
+export function resolvePool(code: string, config: PoolConfig, provider?: PasswordProvider): ResolvedPool {
   const given = typeof config === 'string' ? { address: config } : config;
   const address = 'address' in given ? mustParse(parseAddress(given.address)) : undefined;
   const topology = resolveTopology(given, address);
@@ -16,7 +27,7 @@ export function resolvePool(code: string, config: PoolConfig): ResolvedPool {
     topology,
     database: given.database ?? address?.database ?? DEFAULTS.database,
     username: given.username || address?.username,
-    password: given.password || address?.password,
+    password: provider ?? (given.password || address?.password),
     tls: resolveTls(given.tls ?? address?.tls ?? DEFAULTS.tls),
     keyPrefix: given.keyPrefix ?? DEFAULTS.keyPrefix,
     clientName: given.clientName || defaultClientName(code),
@@ -31,7 +42,13 @@ export function resolvePool(code: string, config: PoolConfig): ResolvedPool {
 function resolveTopology(config: Exclude<PoolConfig, string>, address: Address | undefined): ResolvedTopology {
   if ('sentinel' in config) {
     const { master, nodes } = config.sentinel;
-    return { kind: 'sentinel', master, nodes: resolveNodes(nodes, SENTINEL_PORT) };
+    return {
+      kind: 'sentinel',
+      master,
+      nodes: resolveNodes(nodes, SENTINEL_PORT),
+      username: config.sentinelUsername || undefined,
+      password: config.sentinelPassword || undefined,
+    };
   }
   if ('cluster' in config) return { kind: 'cluster', nodes: resolveNodes(config.cluster, REDIS_PORT) };
   return { kind: 'standalone', endpoint: (address as Address).endpoint };
@@ -92,6 +109,11 @@ function protect(pool: ResolvedPool): ResolvedPool {
   if (pool.tls) {
     const shownTls = () => publicConfig(pool).tls;
     Object.defineProperties(pool.tls, { toJSON: { value: shownTls }, [inspect.custom]: { value: shownTls } });
+  }
+  const { topology } = pool;
+  if (topology.kind === 'sentinel' && topology.password !== undefined) {
+    const shownTopology = () => ({ ...topology, password: REDACTED });
+    Object.defineProperties(topology, { toJSON: { value: shownTopology }, [inspect.custom]: { value: shownTopology } });
   }
   return deepFreeze(pool);
 }

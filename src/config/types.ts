@@ -59,6 +59,18 @@ export interface PoolOptions {
   pool?: ConnectionBudget;
 }
 
+/** Gives the password of each new connection; one that was rotated is picked up when connections are replaced. */
+export type PasswordProvider = () => string | Promise<string>;
+
+/** Options of a pool that is registered by a call: those of a configuration, and what plain data cannot say. */
+export interface RegisterOptions extends Omit<PoolOptions, 'password'> {
+  /** The password, or a function that is asked for it before every connection; a failure of it is one of the connection. */
+  password?: string | PasswordProvider;
+}
+
+/** {@link RegisterOptions} of a pool on Redis Sentinel. */
+export interface RegisterSentinelOptions extends RegisterOptions, Omit<SentinelPoolOptions, keyof PoolOptions> {}
+
 /** A pool on one Redis server. */
 export interface StandalonePoolConfig extends PoolOptions {
   /** `host:port`, `[ipv6]:port`, `/path/redis.sock`, or a `redis://` / `rediss://` URL. */
@@ -67,8 +79,16 @@ export interface StandalonePoolConfig extends PoolOptions {
   database?: number;
 }
 
+/** Options of a pool on Redis Sentinel. */
+export interface SentinelPoolOptions extends PoolOptions {
+  /** ACL user of the sentinels themselves; `username` is that of the servers. Default: the sentinels' `default` user. */
+  sentinelUsername?: string;
+  /** Password of the sentinels themselves; `password` is that of the servers. Default: none. */
+  sentinelPassword?: string;
+}
+
 /** A pool on the master that Redis Sentinel names. */
-export interface SentinelPoolConfig extends PoolOptions {
+export interface SentinelPoolConfig extends SentinelPoolOptions {
   sentinel: {
     /** The name of the master group. */
     master: string;
@@ -104,7 +124,13 @@ export type Endpoint = { readonly host: string; readonly port: number } | { read
 /** Where a pool's connections lead. */
 export type ResolvedTopology =
   | { readonly kind: 'standalone'; readonly endpoint: Endpoint }
-  | { readonly kind: 'sentinel'; readonly master: string; readonly nodes: readonly Endpoint[] }
+  | {
+      readonly kind: 'sentinel';
+      readonly master: string;
+      readonly nodes: readonly Endpoint[];
+      readonly username: string | undefined;
+      readonly password: string | undefined;
+    }
   | { readonly kind: 'cluster'; readonly nodes: readonly Endpoint[] };
 
 /** A validated pool: every default filled in, every duration in ms. */
@@ -113,7 +139,7 @@ export interface ResolvedPool {
   readonly topology: ResolvedTopology;
   readonly database: number;
   readonly username: string | undefined;
-  readonly password: string | undefined;
+  readonly password: string | PasswordProvider | undefined;
   readonly tls: false | TlsOptions;
   readonly keyPrefix: string;
   readonly clientName: string;

@@ -5,12 +5,14 @@ import { resolvePool } from './resolve.js';
 import { schemaErrors } from './schema.js';
 import { checkPool } from './semantics.js';
 import { emptyObject, isObject, type Json, type JsonObject, type Snapshot, snapshot } from './snapshot.js';
-import type { PoolConfig, ResolvedPool } from './types.js';
+import type { PasswordProvider, PoolConfig, ResolvedPool } from './types.js';
 
 /** One pool added to a configuration by a call. */
 export interface PoolCall {
   readonly code: string;
   readonly pool: Snapshot;
+  /** What its password is asked of, which is no data. */
+  readonly password?: PasswordProvider | undefined;
 }
 
 /**
@@ -42,7 +44,8 @@ export function resolveDraft(config: Snapshot, calls: readonly PoolCall[]): read
   const all = [...duplicates, ...issues.list];
   if (all.length > 0) throw new ConfigError(all);
   const { pools } = merged as unknown as { pools: Record<string, PoolConfig> };
-  return Object.freeze(Object.entries(pools).map(([code, pool]) => resolvePool(code, pool)));
+  const providers = new Map(calls.map(({ code, password }) => [code, password]));
+  return Object.freeze(Object.entries(pools).map(([code, pool]) => resolvePool(code, pool, providers.get(code))));
 }
 
 /** The configuration with the pools of the calls in it, and the calls whose code was taken. */

@@ -3,7 +3,14 @@ import { CommandRefusedError, InvalidArgumentError } from '../errors.js';
 import type { Rule } from './command-table.js';
 import { COMMAND_TABLE, type IsolatedMethod, type RefusedMethod } from './command-table.js';
 import { assertCommand, refusal, ruleOfRaw, ruleOfTyped } from './guard.js';
-import { type CommandArgs, commandNames, type Encoder, type ReplyTransform, scanIterators } from './node-redis.js';
+import {
+  type CommandArgs,
+  commandNames,
+  type Encoder,
+  type ReplyTransform,
+  type ScanIterator,
+  scanIterators,
+} from './node-redis.js';
 
 /** Replies as node-redis types them, by RESP type; `{}` for its defaults. */
 // biome-ignore lint/complexity/noBannedTypes: node-redis spells "no mapping" as `{}`, and only that type gives its default replies
@@ -69,6 +76,11 @@ export abstract class CommandSender {
   /** @internal Sends what passed the guard. */
   abstract send(args: CommandArgs, transform: ReplyTransform | undefined, rule: Rule | undefined): Promise<unknown>;
 
+  /** @internal What has all the keys together: a scan goes over one after the other. */
+  async scanned(): Promise<readonly CommandSender[]> {
+    return [this];
+  }
+
   /**
    * Sends a command as it is; keys are not prefixed and the reply is not transformed.
    *
@@ -91,8 +103,21 @@ export function attachCommands(prototype: CommandSender): void {
   const { methods, modules } = commandNames();
   for (const name of methods) define(prototype, name, typedMethod(name));
   for (const [name, command] of Object.entries(CLIENT_METHODS)) define(prototype, name, refusedMethod(command));
-  for (const [name, iterate] of Object.entries(scanIterators())) define(prototype, name, iterate);
+  for (const [name, iterate] of Object.entries(scanIterators()))
+    define(prototype, name, name === 'scanIterator' ? scanAll(iterate) : iterate);
   for (const [name, functions] of Object.entries(modules)) defineModule(prototype, name, functions);
+}
+
+/** node-redis's iterator over the keys of one server, for all servers. */
+function scanAll(iterate: ScanIterator) {
+  return async function* (this: CommandSender, ...args: unknown[]) {
+    for (const sender of await this.scanned()) yield* iterate.call(sender, ...args);
+  };
+}
+
+/** Gives `prototype` the one method `name`. */
+export function attachCommand(prototype: CommandSender, name: string): void {
+  define(prototype, name, typedMethod(name));
 }
 
 function define(target: object, name: string, value: unknown): void {

@@ -6,6 +6,7 @@ import { log } from '../observe/debug.js';
 import { aborted, whenAborted } from './abort.js';
 import type { Link } from './link.js';
 import type { Topology } from './topology/topology.js';
+import { TopologyError } from './topology/topology-error.js';
 
 /** Lanes come before leases, so that callers with connections of their own can never starve everyone else. */
 const PRIORITY = { lane: 0, lease: 1 } as const;
@@ -32,6 +33,7 @@ export class Connections {
   #lastError: LagoonError | undefined;
   #opened = 0;
   #closed = false;
+  #endedBy: LagoonError | undefined;
 
   constructor(config: ResolvedPool, topology: Topology) {
     this.#config = config;
@@ -89,7 +91,7 @@ export class Connections {
    */
   acquire(kind: keyof typeof PRIORITY, signal?: AbortSignal): Promise<Link> {
     const { maxWaiting, max } = this.#config.pool;
-    if (this.#closed) return Promise.reject(new ClosedError(`Pool ${this.#config.code} is closed`));
+    if (this.#endedBy) return Promise.reject(this.#endedBy);
     if (signal?.aborted) return Promise.reject(aborted(signal));
     const isLease = kind === 'lease';
     if (isLease && this.#waitingLeases >= maxWaiting && this.#pool.borrowed >= max) {
@@ -144,13 +146,24 @@ export class Connections {
     return () => this.#failureListeners.delete(listener);
   }
 
+  /** Where the connections lead at the moment, if that is known. */
+  get address(): string | undefined {
+    return this.#topology.address;
+  }
+
+  /** Whether a connection can come to lead to a replica, which takes no writes. */
+  get demotes(): boolean {
+    return this.#topology.demotes;
+  }
+
   /** Ends every attempt, every wait and every connection. */
-  async close(): Promise<void> {
+  async close(reason: LagoonError): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    const reason = new ClosedError(`Pool ${this.#config.code} is closed`);
+    this.#endedBy = reason;
     for (const fail of [...this.#waiters]) fail(reason);
     for (const attempt of [...this.#attempts]) attempt.abort(reason);
+    this.#topology.close();
     for (const link of [...this.#open]) {
       link.destroy(reason);
       if (this.#pool.isBorrowedResource(link)) this.destroy(link);
@@ -237,6 +250,7 @@ export class Connections {
 }
 
 function isDefinite(error: Error): boolean {
+  if (error instanceof TopologyError) return true;
   if (error instanceof ErrorReply) return !TRANSIENT_REPLY.test(error.message);
   const { code } = error as NodeJS.ErrnoException;
   return code !== undefined && (code.includes('CERT') || code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL'));

@@ -1,14 +1,16 @@
 import type { TypeMapping } from 'redis';
 import type { ResolvedPool } from '../config/types.js';
-import { ClosedError, type LagoonError, PoolOverloadedError } from '../errors.js';
+import type { LagoonError } from '../errors.js';
 import type { QueryLog } from '../observe/query-log.js';
 import { aborted, whenAborted } from './abort.js';
 import { Connections } from './connections.js';
+import { Intake } from './intake.js';
 import { Lanes } from './lanes.js';
 import { Lease } from './lease.js';
+import type { MultiTarget } from './multi.js';
 import type { CommandArgs, ReplyTransform } from './node-redis.js';
 import { PendingCommand } from './pending-command.js';
-import { createTopology } from './topology/topology.js';
+import { createTopology, type Topology } from './topology/topology.js';
 
 /** What a view of a pool adds to each of its commands. */
 export interface CommandOptions {
@@ -22,30 +24,49 @@ interface Sender {
   abandon(command: PendingCommand, error: Error): void;
 }
 
-/** What all faces of one named pool share: its lanes, its leases, and the count of what is pending. */
+/** What leads to one server: its lanes, its leases, and the count of what is pending. */
 export class PoolCore {
   readonly config: ResolvedPool;
   readonly connections: Connections;
   readonly lanes: Lanes;
   readonly queryLog: QueryLog;
-  /** Aborts when the pool begins to close, for what would otherwise wait without end. */
-  readonly closing = new AbortController();
-  #pending = 0;
-  #onIdle: (() => void) | undefined;
+  readonly #intake: Intake;
+  #settled = 0;
 
-  constructor(config: ResolvedPool, queryLog: QueryLog) {
+  /**
+   * @param topology where the connections lead; default: what the configuration says.
+   * @param intake what counts the work; default: one of its own. The servers of a cluster share that of their pool.
+   */
+  constructor(
+    config: ResolvedPool,
+    queryLog: QueryLog,
+    topology: Topology = createTopology(config),
+    intake: Intake = new Intake(config.code, config.maxPending),
+  ) {
     this.config = config;
     this.queryLog = queryLog;
-    this.connections = new Connections(config, createTopology(config));
+    this.#intake = intake;
+    this.connections = new Connections(config, topology);
     this.lanes = new Lanes(config.pool.lanes, config.commandTimeoutMs, this.connections, (command, error) => {
+      this.#settled++;
       if (command.observed) this.#record(command.observed, error);
       this.leave();
     });
   }
 
+  /** Aborts when the pool begins to close, for what would otherwise wait without end. */
+  get closing(): AbortController {
+    return this.#intake.closing;
+  }
+
   /** Commands and callbacks under way. */
   get pending(): number {
-    return this.#pending;
+    return this.#intake.pending;
+  }
+
+  /** Commands that ended on the lanes, ever: what stands still while commands are in flight shows a server that does not answer. */
+  get settled(): number {
+    return this.#settled;
   }
 
   /** Sends a command on a lane. */
@@ -73,6 +94,15 @@ export class PoolCore {
     return undefined;
   }
 
+  /** What a MULTI builder sends over; all of it goes to one lane. */
+  multiTarget(options: CommandOptions): MultiTarget {
+    return {
+      typeMapping: options.typeMapping,
+      command: (args) => this.command(args, undefined, options.typeMapping),
+      submitTogether: (commands) => this.submitTogether(commands, options),
+    };
+  }
+
   /** A command, with what the query log needs if someone listens. */
   command(args: CommandArgs, transform?: ReplyTransform, typeMapping?: TypeMapping): PendingCommand {
     const command = new PendingCommand(args, transform, typeMapping);
@@ -93,43 +123,25 @@ export class PoolCore {
     });
   }
 
-  /** Counts `count` pieces of work as pending; returns why not, if the pool is closed, full, or the signal is aborted. */
-  enter(signal?: AbortSignal, count = 1, whileClosing = false): LagoonError | undefined {
-    if (this.closing.signal.aborted && !whileClosing) return new ClosedError(`Pool ${this.config.code} is closed`);
-    if (signal?.aborted) return aborted(signal);
-    if (this.#pending + count > this.config.maxPending) {
-      return new PoolOverloadedError(
-        `Pool ${this.config.code} already has ${this.#pending} commands pending (maxPending ${this.config.maxPending})`,
-      );
-    }
-    this.#pending += count;
-    return undefined;
+  /** See {@link Intake.enter}. */
+  enter(signal?: AbortSignal, count?: number, whileClosing?: boolean): LagoonError | undefined {
+    return this.#intake.enter(signal, count, whileClosing);
   }
 
   /** Ends one piece of work that {@link enter} counted. */
   leave(): void {
-    this.#pending--;
-    if (this.#pending === 0) this.#onIdle?.();
+    this.#intake.leave();
   }
 
   /** Stops intake, waits at most `timeoutMs` for what is pending, then ends everything. */
   async close(timeoutMs: number): Promise<void> {
-    const reason = new ClosedError(`Pool ${this.config.code} is closed`);
-    this.closing.abort(reason);
-    await this.#idle(timeoutMs);
-    this.lanes.close(reason);
-    await this.connections.close();
+    await this.end(await this.#intake.close(timeoutMs));
   }
 
-  #idle(timeoutMs: number): Promise<void> {
-    if (this.#pending === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
-      this.#onIdle = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  /** Ends everything that leads to the server, with `reason` for whom it concerns. */
+  async end(reason: LagoonError): Promise<void> {
+    this.lanes.close(reason);
+    await this.connections.close(reason);
   }
 
   #record(observed: NonNullable<PendingCommand['observed']>, error?: Error): void {

@@ -1,4 +1,4 @@
-import type { RedisClientType, TypeMapping } from 'redis';
+import type { RedisArgument, RedisClientType, TypeMapping } from 'redis';
 import { ClosedError, type LagoonError } from '../errors.js';
 import { blockingTimeout, blockOn } from './blocking.js';
 import type { Effect, Rule } from './command-table.js';
@@ -12,7 +12,7 @@ import {
 import { abortWith, type CommandOptions, type PoolCore } from './core.js';
 import { refusal } from './guard.js';
 import type { Lease } from './lease.js';
-import { createMulti } from './multi.js';
+import { createMulti, onConnection } from './multi.js';
 import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
 import type { PendingCommand } from './pending-command.js';
 
@@ -20,6 +20,12 @@ type Client = RedisClientType;
 
 /** A connection of one's own inside `isolated(fn)` and `transaction(fn)`: every command of a pool, and those that need a connection to themselves. */
 export type IsolatedRedis<TM extends TypeMapping = DefaultTypeMapping> = IsolatedConnection<TM> & IsolatedCommands<TM>;
+
+/** Options of `isolated`. */
+export interface IsolatedOptions {
+  /** In a cluster, and only there: a key on the server that the connection is to lead to. */
+  key?: RedisArgument;
+}
 
 /** What {@link IsolatedRedis} has beside the commands. */
 export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> extends CommandSender {
@@ -61,7 +67,7 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
       command: (args: CommandArgs) => this.#core.command(args, undefined, this.#options.typeMapping),
       submitTogether: (commands: readonly PendingCommand[]) => this.#submitTogether(commands),
     };
-    return createMulti(target, this.#core.config.keyPrefix) as unknown as MultiCommands<TM>;
+    return createMulti(onConnection(target), this.#core.config.keyPrefix) as unknown as MultiCommands<TM>;
   }
 
   /** Shows every command that the server executes; the connection is closed when the callback of `isolated` ends. */

@@ -1,6 +1,7 @@
 import type { LagoonError } from '../errors.js';
 import { AcquireTimeoutError, ClosedError } from '../errors.js';
 import type { Connections } from './connections.js';
+import { closeIfDemoted } from './demotion.js';
 import type { Link } from './link.js';
 import type { PendingCommand } from './pending-command.js';
 import { Pipeline } from './pipeline.js';
@@ -26,7 +27,12 @@ export class Lane {
   constructor(commandTimeoutMs: number, connections: Connections, events: LaneEvents) {
     this.#connections = connections;
     this.#pipeline = new Pipeline(commandTimeoutMs, {
-      settled: events.settled,
+      settled: connections.demotes
+        ? (command, error) => {
+            closeIfDemoted(this.#link, error);
+            events.settled(command, error);
+          }
+        : events.settled,
       ...(events.answered && { answered: events.answered }),
       lost: () => this.#replace(),
     });

@@ -44,6 +44,11 @@ export class Lanes {
     return this.#lanes.filter((lane) => lane.connected).length;
   }
 
+  /** Commands in flight or waiting. */
+  get size(): number {
+    return this.#lanes.reduce((sum, lane) => sum + lane.size, 0);
+  }
+
   /** Connections that were lost since the start. */
   get losses(): number {
     return this.#lanes.reduce((sum, lane) => sum + lane.losses, 0);

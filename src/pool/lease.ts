@@ -1,5 +1,6 @@
 import { ClosedError, ConnectionError } from '../errors.js';
 import type { Connections } from './connections.js';
+import { closeIfDemoted } from './demotion.js';
 import type { Link } from './link.js';
 import type { PendingCommand } from './pending-command.js';
 import { Pipeline } from './pipeline.js';
@@ -21,7 +22,12 @@ export class Lease {
     this.link = link;
     this.#connections = connections;
     this.#pipeline = new Pipeline(commandTimeoutMs, {
-      settled: events.settled,
+      settled: connections.demotes
+        ? (command, error) => {
+            closeIfDemoted(link, error);
+            events.settled(command, error);
+          }
+        : events.settled,
       lost: (error) => {
         this.#failUnsent(error);
         events.lost?.(error);

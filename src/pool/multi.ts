@@ -16,30 +16,48 @@ import {
 } from './node-redis.js';
 import type { PendingCommand } from './pending-command.js';
 
-/** How a builder's commands are sent: one behind the other on one connection, or an error if nothing may be sent. */
+/** Executes what a builder has gathered: raw replies in the order of the commands. */
+export interface MultiExecutor {
+  readonly typeMapping?: TypeMapping | undefined;
+  /** In one MULTI. @throws {TransactionConflictError} if a watched key has changed. */
+  multi(commands: readonly CommandArgs[]): Promise<unknown[]>;
+  /** One behind the other, without MULTI; an error reply stands among the replies. */
+  pipeline(commands: readonly CommandArgs[]): Promise<unknown[]>;
+}
+
+/** How commands are sent over one connection: one behind the other, or an error if nothing may be sent. */
 export interface MultiTarget {
   readonly typeMapping?: TypeMapping | undefined;
   command(args: CommandArgs): PendingCommand;
   submitTogether(commands: readonly PendingCommand[]): LagoonError | undefined;
 }
 
-type GuardedMultiClass = new (target: MultiTarget, keyPrefix: string) => MultiBuilder;
+type GuardedMultiClass = new (executor: MultiExecutor, keyPrefix: string) => MultiBuilder;
 
 let guarded: GuardedMultiClass | undefined;
 
-/** A builder of node-redis with every command of it, guarded, that executes on `target`. */
-export function createMulti(target: MultiTarget, keyPrefix: string): MultiBuilder {
+/** A builder of node-redis with every command of it, guarded, that executes by `executor`. */
+export function createMulti(executor: MultiExecutor, keyPrefix: string): MultiBuilder {
   guarded ??= guardedMultiClass();
-  return new guarded(target, keyPrefix);
+  return new guarded(executor, keyPrefix);
+}
+
+/** Executes over one connection. */
+export function onConnection(target: MultiTarget): MultiExecutor {
+  return {
+    typeMapping: target.typeMapping,
+    multi: (commands) => executeMulti(target, commands),
+    pipeline: (commands) => executePipeline(target, commands),
+  };
 }
 
 function guardedMultiClass(): GuardedMultiClass {
   return class GuardedMulti extends multiClass() {
-    constructor(target: MultiTarget, keyPrefix: string) {
+    constructor(executor: MultiExecutor, keyPrefix: string) {
       super(
-        (commands) => executeMulti(target, commands),
-        (commands) => executePipeline(target, commands),
-        target.typeMapping,
+        async (commands) => (commands.length === 0 ? [] : executor.multi(commands.map(argsOf))),
+        (commands) => executor.pipeline(commands.map(argsOf)),
+        executor.typeMapping,
         keyPrefix,
       );
     }
@@ -86,9 +104,17 @@ function guard(args: readonly RedisArgument[]): void {
     throw new CommandRefusedError(String(args[0]).toUpperCase(), 'it cannot be part of a MULTI');
 }
 
-async function executeMulti(target: MultiTarget, queued: readonly QueuedCommand[]): Promise<unknown[]> {
-  if (queued.length === 0) return [];
-  const commands = [['MULTI'], ...queued.map(({ args }) => args), ['EXEC']].map((args) => target.command(args));
+function argsOf({ args }: QueuedCommand): CommandArgs {
+  return args;
+}
+
+/** Sends a transaction over one connection; `before` goes in front of its MULTI. */
+export async function executeMulti(
+  target: MultiTarget,
+  queued: readonly CommandArgs[],
+  before: readonly CommandArgs[] = [],
+): Promise<unknown[]> {
+  const commands = [...before, ['MULTI'], ...queued, ['EXEC']].map((args) => target.command(args));
   for (const command of commands) command.chain = commands[0];
   const replies = await sendAll(target, commands);
   const result = replies.at(-1) as unknown[] | null;
@@ -96,14 +122,17 @@ async function executeMulti(target: MultiTarget, queued: readonly QueuedCommand[
   return result;
 }
 
-async function executePipeline(target: MultiTarget, queued: readonly QueuedCommand[]): Promise<unknown[]> {
-  const commands = queued.map(({ args }) => target.command(args));
-  // An error reply stands among the replies as it would in those of EXEC; anything else ends the whole.
-  const replyOrError = (error: unknown) => {
+async function executePipeline(target: MultiTarget, queued: readonly CommandArgs[]): Promise<unknown[]> {
+  const commands = queued.map((args) => target.command(args));
+  return sendAll(target, commands, (command) => replyOrError(command.promise));
+}
+
+/** An error reply stands among the replies as it would in those of EXEC; anything else ends the whole. */
+export function replyOrError(reply: Promise<unknown>): Promise<unknown> {
+  return reply.catch((error) => {
     if (error instanceof ReplyError && error.cause instanceof ErrorReply) return error.cause;
     throw error;
-  };
-  return sendAll(target, commands, (command) => command.promise.catch(replyOrError));
+  });
 }
 
 // The first error is the cause; those that follow from it, such as EXECABORT, must not become unhandled rejections.

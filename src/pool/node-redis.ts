@@ -28,7 +28,8 @@ type MultiClass = new (
   keyPrefix?: string,
 ) => MultiBuilder;
 
-type ScanIterator = (this: object, ...args: unknown[]) => AsyncGenerator<unknown>;
+/** One of node-redis's iterators over a scan. */
+export type ScanIterator = (this: object, ...args: unknown[]) => AsyncGenerator<unknown>;
 
 interface Template {
   readonly Multi: MultiClass;
@@ -110,9 +111,9 @@ function notExecuted(): never {
 /** What only a client of node-redis itself can do: it knows which replies are messages. */
 export type StreamClient = Pick<
   RedisClientType,
-  'subscribe' | 'unsubscribe' | 'pSubscribe' | 'pUnsubscribe' | 'sSubscribe' | 'sUnsubscribe' | 'monitor'
+  'subscribe' | 'unsubscribe' | 'pSubscribe' | 'pUnsubscribe' | 'sSubscribe' | 'sUnsubscribe' | 'monitor' | 'on'
 >;
 
 /** A client of node-redis as far as we use it: typed methods are ours, so only these remain. */
 export type NodeRedisClient = StreamClient &
-  Pick<RedisClientType, 'connect' | 'destroy' | 'on' | 'isReady' | '_getQueue' | '_unpause'>;
+  Pick<RedisClientType, 'connect' | 'destroy' | 'on' | 'sendCommand' | 'isReady' | '_getQueue' | '_unpause'>;

@@ -9,7 +9,7 @@ import { RateLimiter } from '../limit/limiter.js';
 import type { RateLimiterOptions } from '../limit/options.js';
 import { RateLimits } from '../limit/rate-limits.js';
 import { Locker } from '../lock/locker.js';
-import { runBlocking } from './blocking.js';
+import { slotOf, tagOf } from './cluster/slot.js';
 import type { Rule } from './command-table.js';
 import {
   attachCommands,
@@ -18,12 +18,13 @@ import {
   type MultiCommands,
   type PoolCommands,
 } from './commands.js';
-import type { CommandOptions } from './core.js';
+import type { CommandOptions, PoolCore } from './core.js';
 import { refusal } from './guard.js';
-import { type IsolatedRedis, runIsolated } from './isolated.js';
+import { type IsolatedOptions, type IsolatedRedis, runIsolated } from './isolated.js';
 import { createMulti } from './multi.js';
 import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
-import type { PoolRuntime, PoolStats } from './runtime.js';
+import { OneServer } from './one-server.js';
+import type { PoolRuntime } from './runtime.js';
 import {
   checkCall,
   encodeArguments,
@@ -34,8 +35,9 @@ import {
   type SharedPart,
 } from './script.js';
 import { repliesOf } from './script-batch.js';
+import type { PoolStats } from './stats.js';
 import type { MessageListener, Subscription, SubscriptionKind } from './subscription.js';
-import { Tracking, type TrackingListener, type TrackingOptions } from './tracking.js';
+import type { Tracking, TrackingListener, TrackingOptions } from './tracking.js';
 import { runTransaction, type TransactionOptions } from './transaction.js';
 
 /** A named pool: every command of node-redis that can share a connection, and what Lagoon adds. */
@@ -67,12 +69,12 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
 
   /** The pool's configuration with every default filled in; secrets are redacted. */
   getPoolConfig(): PublicPoolConfig {
-    return publicConfig(this.#runtime.core.config);
+    return publicConfig(this.#runtime.deployment.config);
   }
 
   /** Aborts when the engine begins to close. */
   get closing(): AbortSignal {
-    return this.#runtime.core.closing.signal;
+    return this.#runtime.deployment.closing.signal;
   }
 
   /** Distributed locks on the keys of this pool; the same object for all its views, whose timeout and signal it does not have. */
@@ -113,12 +115,23 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
 
   /** @internal */
   track(options: TrackingOptions, listener: TrackingListener): Tracking {
-    return new Tracking(this.#runtime.core, options, listener);
+    return this.#runtime.deployment.track(options, listener);
+  }
+
+  /**
+   * @internal What to end another key with, so that it is in the slot of `key`: `{…}` in a cluster, and there the same for
+   * all keys of a slot; otherwise nothing. It counts only in a key that has no braces before.
+   */
+  slotTag(key: RedisArgument): string {
+    const { config } = this.#runtime.deployment;
+    if (config.topology.kind !== 'cluster') return '';
+    const [full] = encodeKeys([key], config.keyPrefix, []);
+    return `{${tagOf(slotOf(full as RedisArgument))}}`;
   }
 
   /** What the pool is doing at the moment. */
   stats(): PoolStats {
-    return this.#runtime.stats();
+    return this.#runtime.deployment.stats();
   }
 
   /** The same pool with replies typed and decoded by `typeMapping` (node-redis's `RESP_TYPES`). */
@@ -140,16 +153,13 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     return this.#view({ timeoutMs: positiveMs(timeout, 'withTimeout') });
   }
 
-  /** A transaction: commands are gathered, and `exec()` sends them in one MULTI on a lane; `execAsPipeline()` without MULTI. */
+  /**
+   * A transaction: commands are gathered, and `exec()` sends them in one MULTI on a lane; `execAsPipeline()` without MULTI. In
+   * a cluster the keys of a transaction must share a slot; those of a pipeline need not, and go to each server in their order.
+   */
   multi(): MultiCommands<TM> {
-    const { core } = this.#runtime;
-    const options = this.#options;
-    const target = {
-      typeMapping: options.typeMapping,
-      command: (args: CommandArgs) => core.command(args, undefined, options.typeMapping),
-      submitTogether: (commands: Parameters<typeof core.submitTogether>[0]) => core.submitTogether(commands, options),
-    };
-    return createMulti(target, core.config.keyPrefix) as unknown as MultiCommands<TM>;
+    const { deployment } = this.#runtime;
+    return createMulti(deployment.multi(this.#options), deployment.config.keyPrefix) as unknown as MultiCommands<TM>;
   }
 
   /**
@@ -157,16 +167,25 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    *
    * @param fn reads through the connection it is given, then returns `redis.multi()….exec()`.
    * @throws {TransactionConflictError} if there was a conflict at every attempt.
+   * @throws {InvalidArgumentError} in a cluster, if neither `key` nor `watch` says which server has the keys.
+   * @throws {CrossSlotError} in a cluster, if they are of different slots.
    */
   transaction<T>(fn: (redis: IsolatedRedis<TM>) => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    const { core, encoder } = this.#runtime;
-    return runTransaction(core, encoder, this.#options, fn, options);
+    const { encoder } = this.#runtime;
+    const { key, watch = [] } = options;
+    const keys = [...(key === undefined ? [] : [key]), ...(Array.isArray(watch) ? watch : [watch])];
+    return this.#onServer(keys, true, (server) => runTransaction(server, encoder, this.#options, fn, options));
   }
 
-  /** Runs `fn` with a connection of its own; it goes back clean, or is closed if it cannot be cleaned. */
-  isolated<T>(fn: (redis: IsolatedRedis<TM>) => T | Promise<T>): Promise<T> {
-    const { core, encoder } = this.#runtime;
-    return runIsolated(core, encoder, this.#options, fn);
+  /**
+   * Runs `fn` with a connection of its own; it goes back clean, or is closed if it cannot be cleaned.
+   *
+   * @throws {InvalidArgumentError} in a cluster without `key`: a connection leads to one server, that which has the key.
+   */
+  isolated<T>(fn: (redis: IsolatedRedis<TM>) => T | Promise<T>, { key }: IsolatedOptions = {}): Promise<T> {
+    const { encoder } = this.#runtime;
+    const keys = key === undefined ? [] : [key];
+    return this.#onServer(keys, false, (server) => runIsolated(server, encoder, this.#options, fn));
   }
 
   /** Listens to channels; resolves when the server has confirmed it. */
@@ -240,19 +259,19 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     args: readonly ScriptArgument[] = [],
     shared?: SharedPart,
   ): Promise<Reply> {
-    const { core } = this.#runtime;
+    const { deployment } = this.#runtime;
     const { signal, timeoutMs } = this.#options;
     try {
       checkCall(script, keys, args);
-      const { keyPrefix } = core.config;
+      const { keyPrefix } = deployment.config;
       // A batch has one timeout, the pool's; a call with a timeout of its own goes by itself.
-      const batch = script.batch !== undefined && timeoutMs === undefined ? this.#runtime.batcher(script) : undefined;
-      const reply = batch
-        ? batch.run(keys, args, signal, shared)
+      const batched = script.batch !== undefined && timeoutMs === undefined;
+      const reply = batched
+        ? this.#runtime.batcher(script, this.#batchOf(keys, shared)).run(keys, args, signal, shared)
         : this.#alone(
             script,
             evaluate(
-              core,
+              deployment,
               script,
               encodeKeys(keys, keyPrefix, shared ? encodeKeys(shared.keys, keyPrefix, []) : []),
               encodeArguments(args, shared ? encodeArguments(shared.args, []) : []),
@@ -268,13 +287,35 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
 
   /** @internal */
   send(args: CommandArgs, transform: ReplyTransform | undefined, rule: Rule | undefined): Promise<unknown> {
-    const { core } = this.#runtime;
-    if (rule === undefined) return core.submit(args, transform, this.#options);
+    const { deployment } = this.#runtime;
+    if (rule === undefined) return deployment.submit(args, transform, this.#options);
     if (rule.kind !== 'blocking') return Promise.reject(refusal(args, rule));
     const blockMs = rule.blockMs(args);
     return blockMs === undefined
-      ? core.submit(args, transform, this.#options)
-      : runBlocking(core, args, transform, this.#options, blockMs);
+      ? deployment.submit(args, transform, this.#options)
+      : deployment.block(args, transform, this.#options, blockMs);
+  }
+
+  /** @internal */
+  override async scanned(): Promise<readonly CommandSender[]> {
+    const servers = await this.#runtime.deployment.servers();
+    return servers.length === 1 ? [this] : servers.map((server) => new OneServer(server, this.encoder, this.#options));
+  }
+
+  async #onServer<T>(
+    keys: readonly RedisArgument[],
+    repeatable: boolean,
+    work: (server: PoolCore) => Promise<T>,
+  ): Promise<T> {
+    const { deployment } = this.#runtime;
+    return deployment.onServer(encodeKeys(keys, deployment.config.keyPrefix, []), this.#options, repeatable, work);
+  }
+
+  #batchOf(keys: readonly RedisArgument[], shared: SharedPart | undefined): number {
+    const { deployment } = this.#runtime;
+    if (deployment.config.topology.kind !== 'cluster') return 0;
+    const { keyPrefix } = deployment.config;
+    return deployment.batchOf(encodeKeys(keys, keyPrefix, shared ? encodeKeys(shared.keys, keyPrefix, []) : []));
   }
 
   async #alone(script: Script, reply: Promise<unknown>): Promise<unknown> {
@@ -309,7 +350,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
       buffers,
       onResubscribe,
     };
-    return this.#runtime.subscriptions.add(kind, request, this.#options.signal);
+    return this.#runtime.deployment.subscribe(kind, request, this.#options.signal);
   }
 }
 

@@ -8,9 +8,12 @@ import { Subscription, type SubscriptionKind, type SubscriptionRequest } from '.
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 500;
 
+/** What subscriptions need of a pool, or of one server of a cluster. */
+export type LeaseSource = Pick<PoolCore, 'config' | 'closing' | 'command' | 'lease'>;
+
 /** Every subscription of a pool, on one leased connection that exists while there are any. */
 export class Subscriptions {
-  readonly #core: PoolCore;
+  readonly #core: LeaseSource;
   readonly #active = new Set<Subscription>();
   #lease: Lease | undefined;
   #connecting: Promise<Lease> | undefined;
@@ -19,7 +22,7 @@ export class Subscriptions {
   /** Ends a wait for a connection or between two attempts. */
   readonly #closing = new AbortController();
 
-  constructor(core: PoolCore) {
+  constructor(core: LeaseSource) {
     this.#core = core;
   }
 

@@ -6,6 +6,8 @@ import type { Encoder } from './node-redis.js';
 
 /** Options of `transaction`. */
 export interface TransactionOptions {
+  /** In a cluster: a key on the server that has the keys of the transaction; default: the first of `watch`. */
+  key?: RedisArgument;
   /** Keys to watch before `fn` is called. */
   watch?: RedisArgument | readonly RedisArgument[];
   /** How often `fn` is called again after a conflict; default 3. */

@@ -60,7 +60,12 @@ type Own<T extends PoolOptions> = Omit<T, keyof PoolOptions>;
 const TABLES = {
   root: { $schema: 'string?', pools: '$object' } satisfies Table<RegistryConfig>,
   standalonePool: { address: 'string', database: 'integer?' } satisfies Table<Own<StandalonePoolConfig>>,
-  sentinelPool: { sentinel: '$object', database: 'integer?' } satisfies Table<Own<SentinelPoolConfig>>,
+  sentinelPool: {
+    sentinel: '$object',
+    sentinelUsername: 'string?',
+    sentinelPassword: 'string?',
+    database: 'integer?',
+  } satisfies Table<Own<SentinelPoolConfig>>,
   sentinel: { master: 'string', nodes: 'array' } satisfies Table<SentinelPoolConfig['sentinel']>,
   clusterPool: { cluster: 'array', database: 'integer?' } satisfies Table<Own<ClusterPoolConfig>>,
   poolOptions: {

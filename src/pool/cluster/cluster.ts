@@ -1,0 +1,209 @@
+import type { RedisArgument } from 'redis';
+import type { Endpoint, ResolvedPool } from '../../config/types.js';
+import { CommandRefusedError, InvalidArgumentError, ReplyError } from '../../errors.js';
+import type { QueryLog } from '../../observe/query-log.js';
+import { runBlocking } from '../blocking.js';
+import type { CommandOptions, PoolCore } from '../core.js';
+import type { Deployment } from '../deployment.js';
+import { Intake } from '../intake.js';
+import { executeMulti, type MultiExecutor, replyOrError } from '../multi.js';
+import type { CommandArgs, ReplyTransform } from '../node-redis.js';
+import { addStats, askHealth, type NodeHealth, type PoolStats, serverStats } from '../stats.js';
+import type { Subscription, SubscriptionKind, SubscriptionRequest } from '../subscription.js';
+import type { Tracking, TrackingListener, TrackingOptions } from '../tracking.js';
+import { connectCluster } from './connect-cluster.js';
+import { broadcastOf, type Combine } from './keyless.js';
+import { NO_SLOT, sharedSlot, slotOfCommand, slotOfCommands } from './keys.js';
+import { Masters } from './masters.js';
+import { redirectOf } from './redirect.js';
+import { type Route, SlotRouter } from './router.js';
+import { ClusterSubscriptions } from './subscriptions.js';
+import { ClusterTracking } from './tracking.js';
+
+const ASKING: CommandArgs = ['ASKING'];
+
+/** A Redis Cluster: what leads to one server, once for each master, and every command to the master that has its key. */
+export class Cluster implements Deployment {
+  readonly config: ResolvedPool;
+  readonly #intake: Intake;
+  readonly #masters: Masters;
+  readonly #router: SlotRouter;
+  readonly #subscriptions: ClusterSubscriptions;
+
+  constructor(config: ResolvedPool, seeds: readonly Endpoint[], queryLog: QueryLog) {
+    this.config = config;
+    this.#intake = new Intake(config.code, config.maxPending);
+    this.#masters = new Masters(config, seeds, queryLog, this.#intake);
+    this.#router = new SlotRouter(this.#masters, this.#intake, config);
+    this.#subscriptions = new ClusterSubscriptions(config, this.#intake.closing, this.#masters, this.#router);
+  }
+
+  get closing(): AbortController {
+    return this.#intake.closing;
+  }
+
+  get used(): boolean {
+    return this.#masters.used;
+  }
+
+  submit(args: CommandArgs, transform: ReplyTransform | undefined, options: CommandOptions): Promise<unknown> {
+    let slot: number;
+    try {
+      slot = slotOfCommand(args);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (slot === NO_SLOT) return this.#submitKeyless(args, transform, options);
+    const server = this.#masters.of(slot);
+    if (server === undefined) return this.#follow(this.#route(slot, options), args, transform);
+    const startedAt = performance.now();
+    return server.submit(args, transform, options).catch((error) => {
+      if (!redirectOf(error)) throw error;
+      return this.#follow(this.#route(slot, options, startedAt), args, transform, error);
+    });
+  }
+
+  async block(
+    args: CommandArgs,
+    transform: ReplyTransform | undefined,
+    options: CommandOptions,
+    blockMs: number,
+  ): Promise<unknown> {
+    const slot = slotOfCommand(args);
+    const patienceMs = blockMs === 0 ? Number.POSITIVE_INFINITY : blockMs + this.#timeout(options);
+    const route = { slot, deadline: performance.now() + patienceMs, options };
+    return this.#router.send(route, (server) => runBlocking(server, args, transform, options, blockMs));
+  }
+
+  multi(options: CommandOptions): MultiExecutor {
+    return {
+      typeMapping: options.typeMapping,
+      multi: async (commands) => {
+        const route = this.#route(slotOfCommands('A transaction', commands), options);
+        return this.#router.send(route, (server, asking, timeoutMs) =>
+          executeMulti(server.multiTarget({ ...options, timeoutMs }), commands, asking ? [ASKING] : []),
+        );
+      },
+      pipeline: (commands) => Promise.all(commands.map((args) => replyOrError(this.submit(args, undefined, options)))),
+    };
+  }
+
+  async onServer<T>(
+    keys: readonly RedisArgument[],
+    options: CommandOptions,
+    repeatable: boolean,
+    work: (server: PoolCore) => Promise<T>,
+  ): Promise<T> {
+    const [key] = keys;
+    if (key === undefined) {
+      throw new InvalidArgumentError(
+        'In a cluster a connection of your own leads to the one server that has your keys: name one of them, as in isolated(fn, { key }) or transaction(fn, { watch })',
+      );
+    }
+    const route = this.#route(sharedSlot('A transaction', keys), options);
+    // Nothing sends a connection on that is handed out, so the map is put right before, by a command that is sent on.
+    await this.submit(['EXISTS', key], undefined, options).catch((error) => {
+      // A user who may not use EXISTS has a server all the same.
+      if (!(error instanceof ReplyError) || redirectOf(error)) throw error;
+    });
+    return repeatable ? this.#router.send(route, work) : work(await this.#router.server(route));
+  }
+
+  batchOf(keys: readonly RedisArgument[]): number {
+    return Math.max(0, sharedSlot('A script', keys));
+  }
+
+  async servers(): Promise<readonly PoolCore[]> {
+    await this.#router.server(this.#route(NO_SLOT, {}));
+    return this.#masters.all;
+  }
+
+  subscribe(kind: SubscriptionKind, request: SubscriptionRequest, signal?: AbortSignal): Promise<Subscription> {
+    return this.#subscriptions.add(kind, request, signal);
+  }
+
+  track(options: TrackingOptions, listener: TrackingListener): Tracking {
+    return new ClusterTracking(this.#masters, this.#intake.closing, options, listener);
+  }
+
+  connect(timeoutMs?: number, signal?: AbortSignal): Promise<void> {
+    return connectCluster(this.config.code, this.#masters, timeoutMs, signal);
+  }
+
+  stats(): PoolStats {
+    return {
+      ...addStats(this.#masters.all.map(serverStats)),
+      pending: this.#intake.pending,
+      subscriptions: this.#subscriptions.size,
+    };
+  }
+
+  async health(): Promise<readonly NodeHealth[]> {
+    return Promise.all(this.#masters.all.map((server) => askHealth(server, this.#masters.addressOf(server))));
+  }
+
+  async close(timeoutMs: number): Promise<void> {
+    this.#subscriptions.close();
+    await this.#masters.end(await this.#intake.close(timeoutMs));
+  }
+
+  #follow(route: Route, args: CommandArgs, transform: ReplyTransform | undefined, error?: unknown): Promise<unknown> {
+    return this.#router.send(
+      route,
+      (server, asking, timeoutMs) => {
+        const options = { ...route.options, timeoutMs };
+        return asking ? submitAsking(server, args, transform, options) : server.submit(args, transform, options);
+      },
+      error,
+    );
+  }
+
+  async #submitKeyless(
+    args: CommandArgs,
+    transform: ReplyTransform | undefined,
+    options: CommandOptions,
+  ): Promise<unknown> {
+    const combine = broadcastOf(args);
+    if (combine) return this.#broadcast(args, transform, options, combine);
+    if (String(args[0]).toUpperCase() === 'SCAN') {
+      throw new CommandRefusedError(
+        'SCAN',
+        'its cursor means something to one server of the cluster only; use scanIterator()',
+      );
+    }
+    return this.#follow(this.#route(NO_SLOT, options), args, transform);
+  }
+
+  async #broadcast(
+    args: CommandArgs,
+    transform: ReplyTransform | undefined,
+    options: CommandOptions,
+    combine: Combine,
+  ): Promise<unknown> {
+    const servers = await this.servers();
+    return combine(await Promise.all(servers.map((server) => server.submit(args, transform, options))));
+  }
+
+  #route(slot: number, options: CommandOptions, startedAt = performance.now()): Route {
+    return { slot, deadline: startedAt + this.#timeout(options), options };
+  }
+
+  #timeout({ timeoutMs }: CommandOptions): number {
+    return timeoutMs ?? this.config.commandTimeoutMs;
+  }
+}
+
+/** Sends a command of a slot that is on its way to `server`: ASKING holds for the next command of its connection. */
+function submitAsking(
+  server: PoolCore,
+  args: CommandArgs,
+  transform: ReplyTransform | undefined,
+  options: CommandOptions,
+): Promise<unknown> {
+  const asking = server.command(ASKING);
+  const command = server.command(args, transform, options.typeMapping);
+  const error = server.submitTogether([asking, command], options);
+  if (error) return Promise.reject(error);
+  asking.promise.catch(() => undefined);
+  return command.promise;
+}

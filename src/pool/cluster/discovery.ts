@@ -1,0 +1,90 @@
+import { createCluster, ErrorReply, type RedisClientOptions } from 'redis';
+import { formatEndpoint, parseNode, REDIS_PORT } from '../../config/address.js';
+import type { Endpoint, ResolvedPool } from '../../config/types.js';
+import { ConnectionError } from '../../errors.js';
+import { credentials, socketOptions } from '../topology/connect.js';
+import { TopologyError } from '../topology/topology-error.js';
+
+/** The address of the master of each slot; a slot that nobody serves is missing. */
+export type SlotMap = readonly (string | undefined)[];
+
+/**
+ * Asks several nodes at once who serves which slot, by node-redis's cluster client, and takes the first answer.
+ *
+ * @throws {TopologyError} if they refuse for a reason that will not pass.
+ * @throws {ConnectionError} if none of them answers.
+ */
+export async function discover(pool: ResolvedPool, nodes: readonly Endpoint[], signal: AbortSignal): Promise<SlotMap> {
+  const answered = new AbortController();
+  const problems: (readonly [address: string, error: Error])[] = [];
+  try {
+    return await Promise.any(
+      nodes.map(async (node) => {
+        try {
+          // A signal for each: their sockets all listen to it.
+          return await ask(pool, node, AbortSignal.any([signal, answered.signal]));
+        } catch (error) {
+          problems.push([formatEndpoint(node), error as Error]);
+          throw error;
+        }
+      }),
+    );
+  } catch {
+    throw unanswered(problems, signal);
+  } finally {
+    answered.abort();
+  }
+}
+
+async function ask(pool: ResolvedPool, node: Endpoint, signal: AbortSignal): Promise<SlotMap> {
+  let problem: Error | undefined;
+  const client = createCluster({
+    rootNodes: [{ socket: { ...node } as NonNullable<RedisClientOptions['socket']> }],
+    // It is asked once, and no connection of its own to the nodes is ever used.
+    minimizeConnections: true,
+    defaults: {
+      socket: socketOptions(pool, node, signal),
+      ...credentials(pool),
+      name: pool.clientName,
+      maintNotifications: 'disabled',
+    } as RedisClientOptions,
+  });
+  client.on('error', (error: Error) => {
+    problem ??= error;
+  });
+  try {
+    await client.connect();
+    return Array.from(client.slots, (shard) => shard?.master.address);
+  } catch (error) {
+    // node-redis says only that no node is available; what it emitted says why.
+    throw signal.aborted ? signal.reason : (problem ?? error);
+  } finally {
+    client.destroy();
+  }
+}
+
+function unanswered(problems: readonly (readonly [string, Error])[], signal: AbortSignal): Error {
+  const said = problems.map(([address, { message }]) => `${address}: ${message}`).join('; ');
+  if (problems.some(([, { message }]) => /cluster support disabled/i.test(message))) {
+    return new TopologyError(`what was registered as a cluster is none (${said}); use registerRedis`);
+  }
+  const refused = problems.find(([, error]) => isRefusal(error));
+  if (refused) return new TopologyError(`the cluster refuses (${said})`, { cause: refused[1] });
+  return new ConnectionError(`no node of the cluster answers (${said})`, false, {
+    cause: signal.reason ?? problems[0]?.[1],
+  });
+}
+
+function isRefusal(error: Error): boolean {
+  if (error instanceof ErrorReply) return /^(NOAUTH|WRONGPASS|NOPERM|ERR)\b/.test(error.message);
+  const { code } = error as NodeJS.ErrnoException;
+  return code !== undefined && (code.includes('CERT') || code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL'));
+}
+
+/** The endpoint of an address as servers and node-redis write it: one of IPv6 has no brackets there. */
+export function endpointOf(address: string): Endpoint {
+  const parsed = parseNode(address, REDIS_PORT);
+  if ('endpoint' in parsed) return parsed.endpoint;
+  const colon = address.lastIndexOf(':');
+  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
+}

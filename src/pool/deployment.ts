@@ -1,0 +1,76 @@
+import type { RedisArgument } from 'redis';
+import type { ResolvedPool } from '../config/types.js';
+import type { QueryLog } from '../observe/query-log.js';
+import { Cluster } from './cluster/cluster.js';
+import type { CommandOptions, PoolCore } from './core.js';
+import type { MultiExecutor } from './multi.js';
+import type { CommandArgs, ReplyTransform } from './node-redis.js';
+import { SingleServer } from './single-server.js';
+import type { NodeHealth, PoolStats } from './stats.js';
+import type { Subscription, SubscriptionKind, SubscriptionRequest } from './subscription.js';
+import type { Tracking, TrackingListener, TrackingOptions } from './tracking.js';
+
+/** What a named pool leads to: one server, of which there may be replicas, or the masters of a cluster. */
+export interface Deployment {
+  readonly config: ResolvedPool;
+  /** Aborts when the pool begins to close. */
+  readonly closing: AbortController;
+  /** Whether it was ever asked for a connection. */
+  readonly used: boolean;
+
+  /** Sends a command on a lane. */
+  submit(args: CommandArgs, transform: ReplyTransform | undefined, options: CommandOptions): Promise<unknown>;
+
+  /** Sends a command that may block for `blockMs` (0: for ever) on a lease of its own. */
+  block(
+    args: CommandArgs,
+    transform: ReplyTransform | undefined,
+    options: CommandOptions,
+    blockMs: number,
+  ): Promise<unknown>;
+
+  /** Executes what a MULTI builder gathers. */
+  multi(options: CommandOptions): MultiExecutor;
+
+  /**
+   * Calls `work` with the server that has `keys`. `repeatable`: it is called again if the server has them no more.
+   *
+   * @throws {InvalidArgumentError} if there is no key where one is needed.
+   */
+  onServer<T>(
+    keys: readonly RedisArgument[],
+    options: CommandOptions,
+    repeatable: boolean,
+    work: (server: PoolCore) => Promise<T>,
+  ): Promise<T>;
+
+  /** Calls of a batched script can share a script call if this is the same for their keys. */
+  batchOf(keys: readonly RedisArgument[]): number;
+
+  /** The servers that have the keys, each with some of them. */
+  servers(): Promise<readonly PoolCore[]>;
+
+  subscribe(kind: SubscriptionKind, request: SubscriptionRequest, signal?: AbortSignal): Promise<Subscription>;
+
+  track(options: TrackingOptions, listener: TrackingListener): Tracking;
+
+  /**
+   * Connects every lane. Without `timeoutMs` the first failed attempt is the answer; with it, failures that may pass are
+   * tried again until then.
+   */
+  connect(timeoutMs?: number, signal?: AbortSignal): Promise<void>;
+
+  stats(): PoolStats;
+
+  /** Asks every server for a PING. Never rejects. */
+  health(): Promise<readonly NodeHealth[]>;
+
+  /** Takes no more work, waits at most `timeoutMs` for what is pending, then ends everything. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+/** What the configuration of a pool asks for. */
+export function createDeployment(pool: ResolvedPool, queryLog: QueryLog): Deployment {
+  const { topology } = pool;
+  return topology.kind === 'cluster' ? new Cluster(pool, topology.nodes, queryLog) : new SingleServer(pool, queryLog);
+}

@@ -1,0 +1,65 @@
+import { ClosedError, type LagoonError, PoolOverloadedError } from '../errors.js';
+import { aborted } from './abort.js';
+
+/** Lets work into a named pool while it is open and not full, and counts it until it is done. */
+export class Intake {
+  /** Aborts when the pool begins to close, for what would otherwise wait without end. */
+  readonly closing = new AbortController();
+  readonly #code: string;
+  readonly #most: number;
+  #pending = 0;
+  #onIdle: (() => void) | undefined;
+
+  /** @param most pieces of work that may be pending at once. */
+  constructor(code: string, most: number) {
+    this.#code = code;
+    this.#most = most;
+  }
+
+  /** Commands and callbacks under way. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Counts `count` pieces of work as pending; returns why not, if the pool is closed, full, or the signal is aborted. */
+  enter(signal?: AbortSignal, count = 1, whileClosing = false): LagoonError | undefined {
+    if (this.closing.signal.aborted && !whileClosing) return this.#closed();
+    if (signal?.aborted) return aborted(signal);
+    if (this.#pending + count > this.#most) {
+      return new PoolOverloadedError(
+        `Pool ${this.#code} already has ${this.#pending} commands pending (maxPending ${this.#most})`,
+      );
+    }
+    this.#pending += count;
+    return undefined;
+  }
+
+  /** Ends one piece of work that {@link enter} counted. */
+  leave(): void {
+    this.#pending--;
+    if (this.#pending === 0) this.#onIdle?.();
+  }
+
+  /** Stops intake, and waits at most `timeoutMs` for what is pending. Resolves to the reason for what is left. */
+  async close(timeoutMs: number): Promise<ClosedError> {
+    const reason = this.#closed();
+    this.closing.abort(reason);
+    await this.#idle(timeoutMs);
+    return reason;
+  }
+
+  #idle(timeoutMs: number): Promise<void> {
+    if (this.#pending === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#onIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #closed(): ClosedError {
+    return new ClosedError(`Pool ${this.#code} is closed`);
+  }
+}

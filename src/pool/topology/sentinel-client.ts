@@ -1,0 +1,143 @@
+import { ErrorReply } from 'redis';
+import { formatEndpoint } from '../../config/address.js';
+import type { Endpoint, ResolvedPool, ResolvedTopology } from '../../config/types.js';
+import { ConnectionError } from '../../errors.js';
+import { log } from '../../observe/debug.js';
+import type { NodeRedisClient } from '../node-redis.js';
+import { newClient, socketOptions } from './connect.js';
+
+/** What a sentinel says of the master. */
+export interface MasterView {
+  readonly host: string;
+  readonly port: number;
+  /** Grows with every failover, so that of two views the one with the greater epoch is the later one. */
+  readonly epoch: number;
+}
+
+/** One sentinel: asked for the master, and heard when it announces another. */
+export class SentinelClient {
+  readonly address: string;
+  readonly #pool: ResolvedPool;
+  readonly #topology: Extract<ResolvedTopology, { kind: 'sentinel' }>;
+  readonly #endpoint: Endpoint;
+  readonly #named: (view: MasterView) => void;
+  #client: NodeRedisClient | undefined;
+  #asking: Promise<void> | undefined;
+  /** Ends the connection, or the attempt at one. */
+  #ending = new AbortController();
+  #view: MasterView | undefined;
+  #problem: Error | undefined;
+  #closed = false;
+
+  /** @param named called with every answer. */
+  constructor(
+    pool: ResolvedPool,
+    topology: Extract<ResolvedTopology, { kind: 'sentinel' }>,
+    endpoint: Endpoint,
+    named: (view: MasterView) => void,
+  ) {
+    this.address = formatEndpoint(endpoint);
+    this.#pool = pool;
+    this.#topology = topology;
+    this.#endpoint = endpoint;
+    this.#named = named;
+  }
+
+  /** Its last answer, unless it was asked in vain since. */
+  get view(): MasterView | undefined {
+    return this.#view;
+  }
+
+  /** Why it was asked in vain last. */
+  get problem(): Error | undefined {
+    return this.#problem;
+  }
+
+  /** Asks for the master, and connects first if need be. Resolves when that is over, however it ended; never rejects. */
+  ask(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#drop(new Error('the pool is closed'));
+  }
+
+  async #ask(): Promise<void> {
+    const ending = this.#ending;
+    const { connectTimeoutMs } = this.#pool;
+    const timer = setTimeout(() => {
+      if (ending === this.#ending) this.#drop(new ConnectionError(`no answer within ${connectTimeoutMs} ms`, false));
+    }, connectTimeoutMs).unref();
+    try {
+      this.#client ??= await this.#connect(ending);
+      const reply = await this.#client.sendCommand(['SENTINEL', 'MASTER', this.#topology.master]);
+      if (ending !== this.#ending) return;
+      this.#view = readView(reply);
+      this.#problem = undefined;
+      this.#named(this.#view);
+    } catch (error) {
+      if (ending !== this.#ending) return;
+      // What it refuses now it may grant later, over the same connection; a handshake that was refused leaves none.
+      if (error instanceof ErrorReply && this.#client) {
+        this.#view = undefined;
+        this.#problem = error;
+      } else this.#drop(error as Error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #connect(ending: AbortController): Promise<NodeRedisClient> {
+    const { username, password, master } = this.#topology;
+    const client = newClient({
+      socket: socketOptions(this.#pool, this.#endpoint, ending.signal),
+      ...(username !== undefined && { username }),
+      ...(password !== undefined && { password }),
+      name: this.#pool.clientName,
+      maintNotifications: 'disabled',
+    });
+    ending.signal.addEventListener('abort', () => client.destroy(), { once: true });
+    let connected = false;
+    const lost = (error: Error) => {
+      // Until then `connect` rejects with the reason itself.
+      if (connected && ending === this.#ending) this.#drop(error);
+    };
+    client.on('error', lost);
+    client.on('end', () => lost(new Error('the connection was closed')));
+    await client.connect();
+    connected = true;
+    // Before it is asked: a failover in between would be missed.
+    await client.subscribe('+switch-master', (message) => {
+      if (message.startsWith(`${master} `)) void this.#askAgain();
+    });
+    return client;
+  }
+
+  // The answer that is under way may be older than the announcement.
+  async #askAgain(): Promise<void> {
+    await this.#asking;
+    await this.ask();
+  }
+
+  #drop(problem: Error): void {
+    if (this.#problem?.message !== problem.message) {
+      log.connection('%s: sentinel %s: %s', this.#pool.code, this.address, problem.message);
+    }
+    this.#problem = problem;
+    this.#view = undefined;
+    this.#client = undefined;
+    const ending = this.#ending;
+    this.#ending = new AbortController();
+    ending.abort(problem);
+  }
+}
+
+function readView(reply: unknown): MasterView {
+  const { ip, port, 'config-epoch': epoch } = reply as Record<string, string>;
+  return { host: String(ip), port: Number(port), epoch: Number(epoch) };
+}

@@ -1,0 +1,85 @@
+import { afterEach } from 'vitest';
+import { isUnavailable } from '../../src/errors.js';
+import type { Engine, RedisPool, Registry } from '../../src/index.js';
+
+const engines: Engine[] = [];
+
+afterEach(async () => {
+  await Promise.all(engines.splice(0).map((engine) => engine.close({ timeout: 0 })));
+});
+
+/** The engine of a registry; closed after the test. */
+export function engineOf(registry: Registry<'default'>): Engine<'default'> {
+  const engine = registry.validate();
+  engines.push(engine as Engine);
+  return engine;
+}
+
+/** Callers that write without a pause, from now until `stop()`. */
+export interface Load {
+  /** Writes that were confirmed, of the key `load:<caller>`: each adds one. */
+  readonly confirmed: readonly number[];
+  /** When a write was confirmed last, on the clock of `performance.now()`. */
+  readonly lastAt: number;
+  /** Writes that failed. */
+  readonly failed: number;
+  /** What writes failed with that nobody may expect during a failover. */
+  readonly unexpected: readonly Error[];
+  stop(): Promise<void>;
+}
+
+/** Starts `callers` loops that write to keys of their own. */
+export function startLoad(redis: RedisPool, callers = 20): Load {
+  const confirmed = new Array<number>(callers).fill(0);
+  const unexpected: Error[] = [];
+  let lastAt = 0;
+  let failed = 0;
+  let stopped = false;
+  const loops = confirmed.map(async (_, caller) => {
+    while (!stopped) {
+      try {
+        await redis.incr(`load:${caller}`);
+        confirmed[caller] = (confirmed[caller] ?? 0) + 1;
+        lastAt = performance.now();
+      } catch (error) {
+        failed++;
+        if (!isFailover(error)) unexpected.push(error as Error);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+    }
+  });
+  return {
+    confirmed,
+    unexpected,
+    get failed() {
+      return failed;
+    },
+    get lastAt() {
+      return lastAt;
+    },
+    async stop() {
+      stopped = true;
+      await Promise.all(loops);
+    },
+  };
+}
+
+/** What a command may fail with while there is no master, or one that is just being demoted. */
+export function isFailover(error: unknown): boolean {
+  return isUnavailable(error) || /^(READONLY|UNBLOCKED)/.test((error as Error).message);
+}
+
+/** The rejections that nobody handled while `work` ran. */
+export async function unhandledDuring(work: () => Promise<void>): Promise<unknown[]> {
+  const unhandled: unknown[] = [];
+  const record = (reason: unknown) => unhandled.push(reason);
+  process.on('unhandledRejection', record);
+  try {
+    await work();
+    // A rejection counts as unhandled only once the turn in which it happened is over.
+    await new Promise((resolve) => setImmediate(resolve));
+  } finally {
+    process.off('unhandledRejection', record);
+  }
+  return unhandled;
+}
