@@ -28,13 +28,18 @@ local read, charge, amend, wait, reset = {}, {}, {}, {}, {}
 
 /*
  * Sliding window: what was accepted when, the oldest first: 7 bytes of time and 4 of cost each. Few calls are a string that
- * is read and written as a whole: blocked, used, the calls. More are a ring in a string of which a decision touches a few bytes, so that
- * what it costs does not grow with the window: 255, blocked, used, the oldest and the newest time, the first place, calls, places.
+ * is read and written as a whole: blocked, used, until when the key lives, the calls. More are a ring in a string of which a decision
+ * touches a few bytes, so that what it costs does not grow with the window: 255, blocked, used, until when the key lives, the oldest
+ * and the newest time, the first place, calls, places. A key lives for up to twice as long as it must, as to set its expiry costs as much as
+ * a command: once in a period is enough.
  */
 const FEW = 32;
 const CALL = 11;
-const RING = 41;
-const WINDOW_FORMATS = `local HEAD, CALL, RING = '>I7I7', '>I7I4', '>I1I7I7I7I7I4I4I4'`;
+const HEAD = 21;
+const RING = 48;
+/** The last byte of a few calls. */
+const LAST = HEAD + FEW * CALL - 1;
+const WINDOW_FORMATS = `local HEAD, CALL, RING = '>I7I7I7', '>I7I4', '>I1I7I7I7I7I7I4I4I4'`;
 
 const SLIDING_WINDOW = `
 ${WINDOW_FORMATS}
@@ -69,15 +74,15 @@ local function all(key, s)
 end
 
 function read.s(key, rule)
-  local packed = call('GETRANGE', key, 0, ${14 + FEW * CALL - 1})
-  if packed == '' then return { blocked = 0, used = 0, now = now, live = '', count = 0 } end
+  local packed = call('GETRANGE', key, '0', '${LAST}')
+  if packed == '' then return { blocked = 0, used = 0, lives = 0, now = now, live = '', count = 0 } end
   local s
   if string.byte(packed) == 255 then
-    local _, blocked, used, oldest, newest, first, count, places = parse(RING, packed)
-    s = { ring = true, blocked = blocked, used = used, newest = newest, first = first, count = count, places = places }
+    local _, blocked, used, lives, oldest, newest, first, count, places = parse(RING, packed)
+    s = { ring = true, blocked = blocked, used = used, lives = lives, newest = newest, first = first, count = count, places = places }
   else
-    local blocked, used = parse(HEAD, packed)
-    s = { blocked = blocked, used = used, live = string.sub(packed, 15), count = (#packed - 14) / ${CALL} }
+    local blocked, used, lives = parse(HEAD, packed)
+    s = { blocked = blocked, used = used, lives = lives, live = string.sub(packed, ${HEAD + 1}), count = (#packed - ${HEAD}) / ${CALL} }
     local newest, cost = parse(CALL, packed, #packed - ${CALL - 1})
     s.newest = cost > 0 and newest or 0
   end
@@ -94,25 +99,39 @@ function read.s(key, rule)
   return s
 end
 
-local function lifetime(s, rule) return ttl(math.max(rule.period, s.blocked - now)) end
+-- For how many ms the key is to live from now on, unless it lives for long enough, and not for too long by a clock that was set back.
+local function lifetime(s, rule)
+  local needs, left = math.max(rule.period, s.blocked - now), s.lives - now
+  if left >= needs and left <= 2 * needs then return nil end
+  s.lives = now + 2 * needs
+  return ttl(2 * needs)
+end
+
+local function write(key, px, value)
+  if px then call('SET', key, value, 'PX', px) else call('SET', key, value, 'KEEPTTL') end
+end
 
 local function write_few(key, rule, s, live)
   s.ring, s.live, s.count = nil, live, #live / ${CALL}
-  call('SET', key, pack(HEAD, s.blocked, s.used) .. live, 'PX', lifetime(s, rule))
+  write(key, lifetime(s, rule), pack(HEAD, s.blocked, s.used, s.lives) .. live)
 end
 
-local function ring(s) return pack(RING, 255, s.blocked, s.used, s.oldest, s.newest, s.first, s.count, s.places) end
+local function ring(s)
+  return pack(RING, 255, s.blocked, s.used, s.lives, s.oldest, s.newest, s.first, s.count, s.places)
+end
 
 -- A seventh more places than calls: seldom made anew, and little room for nothing.
 local function write_many(key, rule, s, calls)
   s.ring, s.first, s.count = true, 0, #calls / ${CALL}
   s.places = math.floor(s.count * 8 / 7)
-  call('SET', key, ring(s) .. calls .. string.rep('\\0', (s.places - s.count) * ${CALL}), 'PX', lifetime(s, rule))
+  local px = lifetime(s, rule)
+  write(key, px, ring(s) .. calls .. string.rep('\\0', (s.places - s.count) * ${CALL}))
 end
 
 local function write_ring(key, rule, s)
+  local px = lifetime(s, rule)
   call('SETRANGE', key, 0, ring(s))
-  call('PEXPIRE', key, lifetime(s, rule))
+  if px then call('PEXPIRE', key, px) end
 end
 
 function charge.s(key, rule, s, cost)
@@ -245,16 +264,12 @@ const ALGORITHMS: Readonly<Record<QuotaKind, string>> = { s: SLIDING_WINDOW, g: 
  */
 const FAST: Readonly<Record<QuotaKind, { readonly before: string; readonly each: string }>> = {
   s: {
-    before: `${WINDOW_FORMATS}\nlocal lasts = period / 1000 + 2`,
+    before: `${WINDOW_FORMATS}\nlocal long = 2 * period`,
     each: `
-  local packed = try('GETRANGE', key, 0, ${14 + FEW * CALL - 1})
-  if packed == '' then
-    if n <= capacity then
-      reply = n
-      call('SET', key, pack('>I7I7I7I4', 0, n, now, n), 'PX', lasts)
-    end
-  elseif type(packed) == 'string' and byte(packed) == 255 then
-    local _, blocked, used, oldest, newest, first, count, places = parse(RING, packed)
+  local packed = try('GETRANGE', key, '0', '${LAST}')
+  local mark, anew = type(packed) == 'string' and (byte(packed) or 0), packed == ''
+  if mark == 255 then
+    local _, blocked, used, lives, oldest, newest, first, count, places = parse(RING, packed)
     if oldest + period <= now then
       local seen = math.min(8, count, places - first)
       local part = call('GETRANGE', key, ${RING} + first * ${CALL}, ${RING - 1} + (first + seen) * ${CALL})
@@ -265,18 +280,26 @@ const FAST: Readonly<Record<QuotaKind, { readonly before: string; readonly each:
         used, first, count = used - cost, (first + 1) % places, count - 1
       end
     end
-    if used + n <= capacity and oldest + period > now and newest <= now and blocked <= now and count < places then
+    local left = lives - now
+    if used + n <= capacity and oldest + period > now and newest <= now and blocked <= now and count < places and left >= period and left <= long then
       reply = used + n
       call('SETRANGE', key, ${RING} + (first + count) % places * ${CALL}, pack(CALL, now, n))
-      call('SETRANGE', key, 0, pack(RING, 255, 0, reply, oldest, now, first, count + 1, places))
-      call('PEXPIRE', key, lasts)
+      call('SETRANGE', key, '0', pack(RING, 255, 0, reply, lives, oldest, now, first, count + 1, places))
     end
-  elseif type(packed) == 'string' and #packed >= 25 and #packed < ${14 + FEW * CALL} then
-    local blocked, used, at = parse('>I7I7I7', packed)
-    if used + n <= capacity and at + period > now and blocked <= now and parse(CALL, packed, #packed - ${CALL - 1}) <= now then
+  elseif mark and #packed >= ${HEAD + CALL} then
+    local blocked, used, lives, oldest = parse('>I7I7I7I7', packed)
+    local newest, left = parse(CALL, packed, #packed - ${CALL - 1}), lives - now
+    if blocked > now or newest > now then
+    elseif newest + period <= now then
+      anew = true
+    elseif used + n <= capacity and oldest + period > now and #packed < ${LAST} and left >= period and left <= long then
       reply = used + n
-      call('SET', key, pack(HEAD, 0, reply) .. sub(packed, 15) .. pack(CALL, now, n), 'PX', lasts)
+      call('SET', key, pack(HEAD, 0, reply, lives) .. sub(packed, ${HEAD + 1}) .. pack(CALL, now, n), 'KEEPTTL')
     end
+  end
+  if anew and n <= capacity then
+    reply = n
+    call('SET', key, pack('>I7I7I7I7I4', 0, n, now + long, now, n), 'PX', long / 1000 + 2)
   end`,
   },
   g: {

@@ -193,7 +193,8 @@ function needsOf(states: readonly State[], quotas: readonly Quota[], now: number
   return standings.map(({ used, resetUs, blockedUs }, i) => {
     const { kind, drain, periodUs } = quotas[i] as Quota;
     const least = Math.max(blockedUs, kind === 'g' ? used / drain : resetUs);
-    return { least, most: kind === 'g' ? least : Math.max(least, periodUs) };
+    // The expiry of a sliding window is set for twice the time, and then only once in a while.
+    return { least, most: kind === 'g' ? least : Math.max(least, periodUs) * (kind === 's' ? 2 : 1) };
   });
 }
 

@@ -21,7 +21,8 @@ const CLOCK = `local now = tonumber(ARGV[#ARGV])
 call = function(name, key, ...)
   local args = { ... }
   if name == 'DEL' then redis.call('DEL', 'ttl:' .. key) end
-  if name == 'SET' or name == 'PEXPIRE' then redis.call('SET', 'ttl:' .. key, args[#args]) end
+  local ttl = (name == 'SET' or name == 'PEXPIRE') and args[#args] ~= 'KEEPTTL' and args[#args]
+  if ttl then redis.call('SET', 'ttl:' .. key, string.format('%.0f', now + ttl * 1000)) end
   if name == 'PEXPIRE' then return 1 end
   if name == 'SET' then return redis.call('SET', key, args[1]) end
   return redis.call(name, key, ...)
@@ -56,7 +57,7 @@ export class ScriptedLimits {
 
   async decide(key: string, quotas: readonly Quota[], nowUs: number, cost: number, count: number): Promise<Scripted> {
     const replies = this.#send(this.#scripts.decide, key, [...ruleArguments(quotas), callArgument(count, cost), nowUs]);
-    const ttls = this.#ttls(key);
+    const ttls = this.#ttls(key, nowUs);
     const [reply] = repliesOf(await replies, 1) as [DecideReply];
     const accepted = typeof reply === 'number' ? count : (reply[0] as number);
     const standings = standingsOf(quotas, reply);
@@ -71,7 +72,7 @@ export class ScriptedLimits {
     amount: number,
   ): Promise<Pick<Scripted, 'ttls'>> {
     const reply = this.#send(this.#scripts.adjust, key, [...ruleArguments(quotas), what, amount, nowUs]);
-    const ttls = this.#ttls(key);
+    const ttls = this.#ttls(key, nowUs);
     await reply;
     return { ttls: await ttls };
   }
@@ -85,8 +86,8 @@ export class ScriptedLimits {
     return this.#pool.sendCommand(['EVALSHA', script.sha, String(keys.length), ...keys, ...args.map(String)]);
   }
 
-  async #ttls(key: string): Promise<(number | undefined)[]> {
+  async #ttls(key: string, nowUs: number): Promise<(number | undefined)[]> {
     const ttls = await this.#pool.mGet(this.#keysOf(key).map((each) => `ttl:${each}`));
-    return ttls.map((ttl) => (ttl === null ? undefined : Number(ttl)));
+    return ttls.map((ttl) => (ttl === null ? undefined : (Number(ttl) - nowUs) / 1_000));
   }
 }
