@@ -1,5 +1,6 @@
 import type { Plan } from './plan.js';
-import { type RateLimitResult, resultOf } from './result.js';
+import type { Quota } from './quota.js';
+import { type RateLimitResult, resultOf, resultsOf } from './result.js';
 import { callArgument, type DecideReply } from './scripts.js';
 import { standingsOf } from './standings.js';
 import type { LimitStore } from './store.js';
@@ -18,9 +19,12 @@ export interface Verdicts {
 interface Ask {
   readonly key: string;
   readonly cost: number;
-  /** Two for each call. */
-  readonly settle: ((result: RateLimitResult) => void)[];
-  readonly fail: ((error: unknown) => void)[];
+  readonly callers: Caller[];
+}
+
+interface Caller {
+  readonly settle: (result: RateLimitResult) => void;
+  readonly fail: (error: unknown) => void;
 }
 
 /**
@@ -42,9 +46,7 @@ export class Decisions {
 
   consume(key: string, cost: number): Promise<RateLimitResult> {
     return new Promise((resolve, reject) => {
-      const ask = this.#askFor(key, cost);
-      ask.settle.push(resolve);
-      ask.fail.push(reject);
+      this.#askFor(key, cost).callers.push({ settle: resolve, fail: reject });
     });
   }
 
@@ -70,7 +72,7 @@ export class Decisions {
     }
     let ask = ofCost.get(key);
     if (!ask) {
-      ask = { key, cost, settle: [], fail: [] };
+      ask = { key, cost, callers: [] };
       ofCost.set(key, ask);
     }
     return ask;
@@ -80,38 +82,44 @@ export class Decisions {
     const all = [...this.#asks.values()];
     this.#asks.clear();
     const sentAt = performance.now();
-    const { decide, shared } = this.#plan;
+    const plan = this.#plan;
     for (const ofCost of all) {
       for (const ask of ofCost.values()) {
         this.#store
-          .runScript(decide, this.#plan.keysOf(ask.key), [callArgument(ask.settle.length, ask.cost)], shared)
-          .then((reply) => this.#answer(ask, reply, sentAt))
-          .catch((error: Error) => this.#fail(ask, error));
+          .runScript(plan.decide, plan.keysOf(ask.key), [callArgument(ask.callers.length, ask.cost)], plan.shared)
+          .then(
+            (reply) => this.#answer(ask, reply, sentAt),
+            (error: Error) => this.#fail(ask, error),
+          );
       }
     }
   }
 
-  #answer({ key, cost, settle }: Ask, reply: DecideReply, sentAt: number): void {
+  #answer({ key, cost, callers }: Ask, reply: DecideReply, sentAt: number): void {
     const { quotas } = this.#plan;
-    const count = settle.length;
-    const accepted = typeof reply === 'number' ? count : (reply[0] as number);
-    const standings = standingsOf(quotas, reply);
     this.#verdicts.decided();
-    for (let i = 0; i < accepted; i++) {
-      settle[i]?.(resultOf(quotas, standings, cost, true, accepted - 1 - i));
+    if (typeof reply === 'number') {
+      const results = resultsOf(quotas[0] as Quota, reply, cost, callers.length);
+      for (let i = 0; i < callers.length; i++) callers[i]?.settle(results[i] as RateLimitResult);
+      return;
     }
-    if (accepted === count) return;
+    const accepted = reply[0] as number;
+    const standings = standingsOf(quotas, reply);
+    for (let i = 0; i < accepted; i++) {
+      callers[i]?.settle(resultOf(quotas, standings, cost, true, accepted - 1 - i));
+    }
+    if (accepted === callers.length) return;
     const denied = this.#verdicts.shown(resultOf(quotas, standings, cost, false, 0));
     this.#verdicts.denied(key, cost, denied, sentAt);
-    for (let i = accepted; i < count; i++) settle[i]?.(denied);
+    for (let i = accepted; i < callers.length; i++) callers[i]?.settle(denied);
   }
 
-  #fail({ key, cost, settle, fail }: Ask, error: Error): void {
-    for (let i = 0; i < settle.length; i++) {
+  #fail({ key, cost, callers }: Ask, error: Error): void {
+    for (const { settle, fail } of callers) {
       try {
-        settle[i]?.(this.#verdicts.failed(key, cost, 1, error));
+        settle(this.#verdicts.failed(key, cost, 1, error));
       } catch (thrown) {
-        fail[i]?.(thrown);
+        fail(thrown);
       }
     }
   }

@@ -264,7 +264,7 @@ const ALGORITHMS: Readonly<Record<QuotaKind, string>> = { s: SLIDING_WINDOW, g: 
  */
 const FAST: Readonly<Record<QuotaKind, { readonly before: string; readonly each: string }>> = {
   s: {
-    before: `${WINDOW_FORMATS}\nlocal long = 2 * period`,
+    before: `${WINDOW_FORMATS}\nlocal long, single = 2 * period, pack('>I7I4', now, 1)`,
     each: `
   local packed = try('GETRANGE', key, '0', '${LAST}')
   local mark, anew = type(packed) == 'string' and (byte(packed) or 0), packed == ''
@@ -283,7 +283,7 @@ const FAST: Readonly<Record<QuotaKind, { readonly before: string; readonly each:
     local left = lives - now
     if used + n <= capacity and oldest + period > now and newest <= now and blocked <= now and count < places and left >= period and left <= long then
       reply = used + n
-      call('SETRANGE', key, ${RING} + (first + count) % places * ${CALL}, pack(CALL, now, n))
+      call('SETRANGE', key, ${RING} + (first + count) % places * ${CALL}, n == 1 and single or pack(CALL, now, n))
       call('SETRANGE', key, '0', pack(RING, 255, 0, reply, lives, oldest, now, first, count + 1, places))
     end
   elseif mark and #packed >= ${HEAD + CALL} then
@@ -294,7 +294,7 @@ const FAST: Readonly<Record<QuotaKind, { readonly before: string; readonly each:
       anew = true
     elseif used + n <= capacity and oldest + period > now and #packed < ${LAST} and left >= period and left <= long then
       reply = used + n
-      call('SET', key, pack(HEAD, 0, reply, lives) .. sub(packed, ${HEAD + 1}) .. pack(CALL, now, n), 'KEEPTTL')
+      call('SET', key, pack(HEAD, 0, reply, lives) .. sub(packed, ${HEAD + 1}) .. (n == 1 and single or pack(CALL, now, n)), 'KEEPTTL')
     end
   end
   if anew and n <= capacity then
@@ -346,7 +346,8 @@ local pack, parse, byte, sub, try = struct.pack, struct.unpack, string.byte, str
 local period, capacity = tonumber(ARGV[1]), tonumber(ARGV[2])
 ${before}
 for i, key in ipairs(KEYS) do
-  local n, reply = tonumber(ARGV[${ARGS_PER_RULE} + i]), nil
+  local asked, reply = ARGV[${ARGS_PER_RULE} + i], nil
+  local n = asked == '1' and 1 or tonumber(asked)
   if n and n > 0 then${each}
   end
   replies[i] = reply or false

@@ -41,6 +41,29 @@ export function resultOf(
   return deciding;
 }
 
+/**
+ * The results of calls that were all accepted by one rule, in their order; `used` after all of them. As {@link resultOf}, for what is
+ * asked most.
+ */
+export function resultsOf(quota: Quota, used: number, cost: number, count: number): RateLimitResult[] {
+  const { kind, name, limit, periodMs, capacity, unit, drain } = quota;
+  const results = new Array<RateLimitResult>(count);
+  for (let i = 0; i < count; i++) {
+    const usedThen = used - (count - 1 - i) * cost * unit;
+    results[i] = {
+      allowed: true,
+      exceeded: false,
+      limit,
+      remaining: Math.max(0, Math.floor((capacity - usedThen) / unit)),
+      retryAfter: 0,
+      resetAfter: kind === 's' ? periodMs : inMs(Math.ceil(usedThen / drain)),
+      rule: name,
+      degraded: false,
+    };
+  }
+  return results;
+}
+
 function reported(quota: Quota, standing: Standing, cost: number, accepted: boolean, later: number): RateLimitResult {
   const { kind, capacity, unit, drain } = quota;
   const used = standing.used - later * cost * unit;

@@ -2,8 +2,8 @@ import { defineScript, type Script } from '../pool/script.js';
 import { ARGS_PER_RULE, begin, fastPath, preamble, SERVER_CLOCK } from './lua.js';
 import type { Quota } from './quota.js';
 
-/** So many decisions share a script call at most: enough to spread its cost, few enough not to hold up the server. */
-const BATCH = 64;
+/** So many decisions share a script call at most: enough to spread its cost, few enough that Redis works on one while callers use another. */
+const BATCH = 50;
 
 /**
  * What is used after all calls were accepted, of one rule with nothing else to say; or how many were accepted, and for each rule
