@@ -209,7 +209,11 @@ export class Cache<V = unknown> {
 
   async #getRemote<T extends V>(key: string): Promise<T | undefined> {
     checkKey(key);
-    return this.#counted(await this.#remote.read(key, false)) as T | undefined;
+    if (this.#local) return this.#counted(await this.#remote.read(key, false)) as T | undefined;
+    const value = await this.#remote.value(key);
+    if (value === undefined) this.#counters.misses++;
+    else this.#counters.remoteHits++;
+    return value as T | undefined;
   }
 
   #counted(read: Read<V> | undefined): V | undefined {
@@ -255,7 +259,7 @@ function checkKey(key: string): void {
     throw new InvalidArgumentError(`key must be a non-empty string, got ${inspect(key)}`);
   }
   // It would become another key in UTF-8, under which nobody is told of its changes.
-  if (/\p{Surrogate}/u.test(key)) {
+  if (!isWellFormed(key)) {
     throw new InvalidArgumentError(`key must be well-formed Unicode, got a lone surrogate in ${inspect(key)}`);
   }
 }
@@ -270,4 +274,9 @@ function checkValue(value: unknown): void {
 function isInOrder(store: CacheStore): boolean {
   const config = store.getPoolConfig();
   return config.pool.lanes === 1 && !('cluster' in config);
+}
+
+/** In Node since 20, in the language since ES2024. */
+function isWellFormed(text: string): boolean {
+  return (text as string & { isWellFormed(): boolean }).isWellFormed();
 }

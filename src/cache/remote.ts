@@ -4,7 +4,7 @@ import type { Events } from './events.js';
 import type { LocalTier, Read } from './local-tier.js';
 import type { ResolvedPut } from './options.js';
 import type { CacheStore } from './store.js';
-import { decode, type Meta, part, type Stored, store } from './stored.js';
+import { decode, isBare, type Meta, part, type Stored, store } from './stored.js';
 import type { Tags } from './tags.js';
 
 /** What PTTL says of a key without an expiry, and of one that is not there. */
@@ -57,6 +57,25 @@ export class Remote<T> {
   /** What callers get of what was read. */
   present(read: Read<T>): T {
     return this.local ? this.local.present(read) : read.value;
+  }
+
+  /** The value, if it is fresh: for a cache without a local tier, in fewer steps than {@link read}. */
+  async value(key: string): Promise<T | undefined> {
+    const sentAt = performance.now();
+    const stored = (await this.#store.get(this.keyOf(key))) as Stored | null;
+    if (stored === null) return undefined;
+    if (isBare(stored)) return this.#decode(key, stored);
+    const read = await this.#decoded(key, stored, sentAt, undefined, undefined);
+    return read && performance.now() < read.freshUntil ? read.value : undefined;
+  }
+
+  #decode(key: string, data: Stored): T | undefined {
+    try {
+      return decode(this.#codec, data);
+    } catch (error) {
+      this.#events.emit({ type: 'undecodable', key, error: error as Error });
+      return undefined;
+    }
   }
 
   /** Removes the value and gives it, if it was fresh. */

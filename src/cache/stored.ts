@@ -32,6 +32,11 @@ export function store<T>(codec: Codec<T>, value: T, meta: Meta): Stored {
   return isEmpty(meta) && !data.startsWith(MARK) ? data : line(meta) + data;
 }
 
+/** Whether there is nothing but the value. */
+export function isBare(stored: Stored): boolean {
+  return typeof stored === 'string' ? !stored.startsWith(MARK) : stored[0] !== MARK_BYTE;
+}
+
 /**
  * Parts what is stored.
  *

@@ -49,7 +49,6 @@ const CASES = {
     required: [
       { peers: [BENTOCACHE_TIERED_FAST, BENTOCACHE_TIERED], times: { 1: 10, 100: 10 } },
       { peers: [MEMORY_TIER], times: { 1: 4, 100: 4 } },
-      { peers: [MEMORY_TIER_FAST], times: { 1: 4, 100: 4 } },
       { peers: [BARE_LRU], times: { 1: THIRD, 100: THIRD } },
     ],
   },
