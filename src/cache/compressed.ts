@@ -1,4 +1,4 @@
-import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from 'node:zlib';
+import { createRequire } from 'node:module';
 import { InvalidArgumentError } from '../errors.js';
 import type { BinaryCodec, Codec } from './codec.js';
 
@@ -12,15 +12,28 @@ export interface CompressionOptions {
 
 /** The first byte says what follows. */
 const PLAIN = 0;
-const ALGORITHMS = {
-  gzip: { mark: 1, compress: gzipSync, decompress: gunzipSync },
-  brotli: {
-    mark: 2,
-    // Of the default, the highest quality, compressing would take longer than what the cache saves.
-    compress: (data: Buffer) => brotliCompressSync(data, { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } }),
-    decompress: brotliDecompressSync,
-  },
-} as const;
+const MARKS = { gzip: 1, brotli: 2 } as const;
+
+interface Algorithm {
+  readonly mark: number;
+  compress(data: Buffer): Buffer;
+  decompress(data: Buffer): Buffer;
+}
+
+/** Loaded when a cache compresses: it would be part of what importing Lagoon costs. */
+function algorithms(): Readonly<Record<keyof typeof MARKS, Algorithm>> {
+  const zlib = createRequire(import.meta.url)('node:zlib') as typeof import('node:zlib');
+  // Of the default, the highest quality, compressing would take longer than what the cache saves.
+  const quality = { params: { [zlib.constants.BROTLI_PARAM_QUALITY]: 4 } };
+  return {
+    gzip: { mark: MARKS.gzip, compress: (data) => zlib.gzipSync(data), decompress: (data) => zlib.gunzipSync(data) },
+    brotli: {
+      mark: MARKS.brotli,
+      compress: (data) => zlib.brotliCompressSync(data, quality),
+      decompress: (data) => zlib.brotliDecompressSync(data),
+    },
+  };
+}
 
 /**
  * A codec whose values are compressed. Values that another algorithm compressed are still read.
@@ -31,13 +44,14 @@ export function compressed<T>(
   codec: Codec<T>,
   { algorithm = 'gzip', threshold = 1024 }: CompressionOptions = {},
 ): BinaryCodec<T> {
-  if (!Object.hasOwn(ALGORITHMS, algorithm)) {
+  if (!Object.hasOwn(MARKS, algorithm)) {
     throw new InvalidArgumentError(`algorithm must be 'gzip' or 'brotli', got ${JSON.stringify(algorithm)}`);
   }
   if (!Number.isSafeInteger(threshold) || threshold < 0) {
     throw new InvalidArgumentError(`threshold must be a whole number of bytes, got ${String(threshold)}`);
   }
-  const { mark, compress } = ALGORITHMS[algorithm];
+  const all = algorithms();
+  const { mark, compress } = all[algorithm];
   return {
     binary: true,
     encode(value) {
@@ -48,7 +62,7 @@ export function compressed<T>(
     },
     decode(data) {
       const rest = data.subarray(1);
-      const used = Object.values(ALGORITHMS).find((each) => each.mark === data[0]);
+      const used = Object.values(all).find((each) => each.mark === data[0]);
       if (!used && data[0] !== PLAIN) throw new TypeError('this is no compressed value');
       const plain = used ? used.decompress(rest) : rest;
       return codec.binary ? codec.decode(plain) : codec.decode(plain.toString());

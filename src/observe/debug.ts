@@ -1,4 +1,6 @@
-import createDebug from 'debug';
+import { createRequire } from 'node:module';
+
+const require = createRequire(import.meta.url);
 
 /** What Lagoon says through the `debug` package, one namespace each: `DEBUG=lagoon:*`, `DEBUG=lagoon:pool,lagoon:lock`. */
 export type LogSubject = 'pool' | 'connection' | 'command' | 'observe' | 'lock' | 'limit' | 'cache';
@@ -18,6 +20,8 @@ const made = new Map<LogSubject, Log>();
 function logOf(subject: LogSubject): Log {
   let found = made.get(subject);
   if (!found) {
+    // Loaded with the first thing to say: it would be part of what importing Lagoon costs.
+    const createDebug = require('debug') as typeof import('debug');
     found = createDebug(`lagoon:${subject}`);
     made.set(subject, found);
   }

@@ -1,4 +1,5 @@
-import { createPool, type Pool } from 'generic-pool';
+import { createRequire } from 'node:module';
+import type { Pool } from 'generic-pool';
 import { ErrorReply } from 'redis';
 import type { ResolvedPool } from '../config/types.js';
 import { AcquireTimeoutError, ClosedError, ConnectionError, type LagoonError, PoolOverloadedError } from '../errors.js';
@@ -7,6 +8,8 @@ import { aborted, whenAborted } from './abort.js';
 import type { Link } from './link.js';
 import type { Topology } from './topology/topology.js';
 import { TopologyError } from './topology/topology-error.js';
+
+const require = createRequire(import.meta.url);
 
 /** Lanes come before leases, so that callers with connections of their own can never starve everyone else. */
 const PRIORITY = { lane: 0, lease: 1 } as const;
@@ -39,6 +42,8 @@ export class Connections {
     this.#config = config;
     this.#topology = topology;
     const { max, min, acquireTimeoutMs, idleTimeoutMs } = config.pool;
+    // Loaded with the first pool: it would be part of what importing Lagoon costs.
+    const { createPool } = require('generic-pool') as typeof import('generic-pool');
     this.#pool = createPool(
       {
         create: () => this.#create(),

@@ -58,7 +58,15 @@ export function defineScript<Reply = unknown>(definition: ScriptDefinition<Reply
   if (batch !== undefined && (keys === undefined || keys === 0 || args === undefined)) {
     throw new InvalidArgumentError('A script with batch needs the number of keys (1 or more) and args of one call');
   }
-  return Object.freeze({ ...definition, sha: createHash('sha1').update(lua).digest('hex') });
+  let sha: string | undefined;
+  return Object.freeze({
+    ...definition,
+    // When it is first needed: a module defines many that a process never runs.
+    get sha() {
+      sha ??= createHash('sha1').update(lua).digest('hex');
+      return sha;
+    },
+  });
 }
 
 /** Checks one call's keys and arguments against the definition. */
