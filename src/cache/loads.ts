@@ -1,3 +1,4 @@
+import { BoundedMap } from '../bounded-map.js';
 import { AbortError, ClosedError, CommandTimeoutError, InvalidArgumentError, isUnavailable } from '../errors.js';
 import type { Lock } from '../lock/lock.js';
 import type { Locker } from '../lock/locker.js';
@@ -75,7 +76,7 @@ export class Loads<V> {
   readonly #flights = new Map<string, Flight<unknown>>();
   /** Those that nobody waits for. */
   readonly #refreshes = new Map<string, Flight<unknown>>();
-  readonly #failures = new Map<string, Failure>();
+  readonly #failures = new BoundedMap<string, Failure>(MOST_FAILURES);
 
   constructor(
     remote: Remote<V>,
@@ -223,7 +224,7 @@ export class Loads<V> {
     return loader({ key, signal });
   }
 
-  /** @param sent called when storing the value was sent, or when there is nothing to store. */
+  /** @param sent called when storing the value was sent; not if there is nothing to store. */
   async #load<T extends V>(
     key: string,
     loader: Loader<T>,
@@ -307,19 +308,23 @@ export class Loads<V> {
     const lock = this.#locks.locker().readWriteLock(this.#locks.prefix + key);
     const { signal } = flight.controller;
     const waitMs = options.timeoutMs ?? WAIT_MS;
-    const within = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
-    const obtaining = inTime(
-      lock.obtainWrite(LOCK_TTL_MS, waits ? waitMs : 0, { signal: waits ? signal : within, autoRenew: true }),
-      signal,
-      waitMs,
-    );
+    const obtaining = waits
+      ? lock.obtainWrite(LOCK_TTL_MS, waitMs, { signal, autoRenew: true })
+      : inTime((within) => lock.obtainWrite(LOCK_TTL_MS, 0, { signal: within, autoRenew: true }), signal, waitMs);
     // One who was loading may have stored the value just before it gave the lock back.
-    const [alone, found] =
-      this.#locks.inOrder && !waits
-        ? await Promise.all([obtaining, this.#readFresh<T>(key, options)])
-        : [await obtaining, undefined];
-    if (found) return [alone, found];
-    if (alone) return [alone, this.#locks.inOrder && !waits ? undefined : await this.#readFresh<T>(key, options)];
+    const reading = this.#locks.inOrder && !waits ? this.#readFresh<T>(key, options) : undefined;
+    reading?.catch(() => undefined);
+    const alone = await obtaining;
+    if (alone) {
+      try {
+        return [alone, await (reading ?? this.#readFresh<T>(key, options))];
+      } catch (error) {
+        giveBack(alone);
+        throw error;
+      }
+    }
+    const found = await reading;
+    if (found) return [null, found];
     const told = await lock.obtainRead(LOCK_TTL_MS, waitMs, { signal });
     if (told) giveBack(told);
     return [null, await this.#readFresh<T>(key, options)];
@@ -373,11 +378,6 @@ export class Loads<V> {
   #refreshFailed(key: string, error: Error, before: Failure | undefined, { backoffMs }: ResolvedLoad): void {
     if (error instanceof ClosedError) return;
     const next = before ? Math.min(2 * before.backoffMs, MAX_BACKOFF_MS) : backoffMs;
-    this.#failures.delete(key);
-    for (const oldest of this.#failures.keys()) {
-      if (this.#failures.size < MOST_FAILURES) break;
-      this.#failures.delete(oldest);
-    }
     this.#failures.set(key, { until: performance.now() + next, backoffMs: next });
     this.#events.emit({ type: 'refresh-failed', key, error });
   }
@@ -389,9 +389,13 @@ function giveBack(lock: Lock): void {
 }
 
 /** @throws {CommandTimeoutError} if the lock was neither obtained nor refused in time. */
-async function inTime(obtaining: Promise<Lock | null>, signal: AbortSignal, timeoutMs: number): Promise<Lock | null> {
+async function inTime(
+  obtain: (within: AbortSignal) => Promise<Lock | null>,
+  signal: AbortSignal,
+  timeoutMs: number,
+): Promise<Lock | null> {
   try {
-    return await obtaining;
+    return await obtain(AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
   } catch (error) {
     if (!(error instanceof AbortError) || signal.aborted) throw error;
     throw new CommandTimeoutError(`The lock of a load was not answered within ${timeoutMs} ms`, timeoutMs, true);

@@ -192,3 +192,17 @@ describe('the lock of a load', () => {
     expect(ms).toBeLessThan(11_500);
   });
 });
+
+test('a lock is given back if what it guards cannot be read', async () => {
+  const gate = await startGate(server());
+  const { cache, name } = cacheOn(gate);
+  await cache.getOrSet('warm', () => 1, { lock: true });
+  const lockKey = `lagoon:load:${name('k')}`;
+  const asking = gate.holdCommand('EVALSHA', lockKey);
+  const failed = failure(cache.getOrSet('k', () => 'loaded', { lock: true }));
+  await asking.reached;
+  await server().cli('RPUSH', name('k'), 'of another type');
+  asking.release();
+  expect((await failed)?.message).toMatch(/^WRONGTYPE/);
+  await eventually(async () => expect(await server().cli('EXISTS', lockKey)).toBe(0));
+});
