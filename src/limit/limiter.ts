@@ -1,4 +1,5 @@
 import { inspect } from 'node:util';
+import { BoundedMap } from '../bounded-map.js';
 import { type Duration, nonNegativeMs, positiveMs } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
 import { Decisions } from './decisions.js';
@@ -38,7 +39,7 @@ export class RateLimiter {
   readonly #waits: Waits;
   /** The only plan there is, unless limits depend on the key. */
   readonly #plan: Decider | undefined;
-  readonly #plans = new Map<string, Decider>();
+  readonly #plans = new BoundedMap<string, Decider>(MOST_PLANS);
 
   /** @internal */
   constructor(store: LimitStore, options: RateLimiterOptions) {
@@ -155,10 +156,6 @@ export class RateLimiter {
     let decider = this.#plans.get(name);
     if (!decider) {
       decider = this.#makeDecider(limits);
-      for (const oldest of this.#plans.keys()) {
-        if (this.#plans.size < MOST_PLANS) break;
-        this.#plans.delete(oldest);
-      }
       this.#plans.set(name, decider);
     }
     return decider;

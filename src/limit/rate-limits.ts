@@ -1,3 +1,4 @@
+import { BoundedMap } from '../bounded-map.js';
 import { type Duration, positiveMs } from '../duration.js';
 import { RateLimiter } from './limiter.js';
 import type { LimitStore } from './store.js';
@@ -8,7 +9,7 @@ const MOST = 1_000;
 /** What `rateLimit` asks: a sliding window for every period and limit that it is called with. */
 export class RateLimits {
   readonly #store: LimitStore;
-  readonly #limiters = new Map<string, RateLimiter>();
+  readonly #limiters = new BoundedMap<string, RateLimiter>(MOST);
 
   constructor(store: LimitStore) {
     this.#store = store;
@@ -23,10 +24,6 @@ export class RateLimits {
     let limiter = this.#limiters.get(name);
     if (!limiter) {
       limiter = new RateLimiter(this.#store, { period: positiveMs(period, 'period'), limit });
-      for (const oldest of this.#limiters.keys()) {
-        if (this.#limiters.size < MOST) break;
-        this.#limiters.delete(oldest);
-      }
       this.#limiters.set(name, limiter);
     }
     return limiter;
