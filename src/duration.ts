@@ -1,6 +1,9 @@
 import { inspect } from 'node:util';
 import { InvalidArgumentError } from './errors.js';
 
+/** setTimeout takes no more. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** The units of a {@link Duration} string: milliseconds, seconds, minutes, hours, days. */
 export type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd';
 

@@ -1,11 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MAX_TIMER_MS } from '../duration.js';
 import { ClosedError } from '../errors.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import { RateLimitedError } from './errors.js';
 import type { RateLimitResult } from './result.js';
-
-/** setTimeout takes no more. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 interface Turn {
   /** Whether all who came before have gone. */

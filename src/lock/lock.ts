@@ -1,5 +1,5 @@
 import type { RedisArgument } from 'redis';
-import { type Duration, positiveMs } from '../duration.js';
+import { type Duration, MAX_TIMER_MS, positiveMs } from '../duration.js';
 import type { Claim, Held } from './claim.js';
 import { LockLostError } from './errors.js';
 import type { Renewable, Renewals } from './renewal.js';
@@ -225,7 +225,7 @@ export class Lock implements AsyncDisposable, Renewable {
   #watchDeadline(): void {
     if (this.#state !== 'held') return;
     clearTimeout(this.#timer);
-    const delay = Math.min(Math.max(0, this.#expiresAt - performance.now()), 2 ** 31 - 1);
+    const delay = Math.min(Math.max(0, this.#expiresAt - performance.now()), MAX_TIMER_MS);
     this.#timer = setTimeout(() => {
       this.#notice();
       // The deadline was moved meanwhile.

@@ -1,3 +1,4 @@
+import { MAX_TIMER_MS } from '../duration.js';
 import { ClosedError, isUnavailable } from '../errors.js';
 import { log } from '../observe/debug.js';
 import { aborted, whenAborted } from '../pool/abort.js';
@@ -15,8 +16,6 @@ const STRANGER_LOOK_MS = 300;
 const RETRY_MS = 200;
 /** The book forgets after a minute that somebody waits: so often every line says it again. */
 const SAY_AGAIN_MS = 20_000;
-/** setTimeout takes no more. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** The waiters of this process at one place; the first looks for all of them. */
 interface Line {

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type { LRUCache } from 'lru-cache';
+import { MAX_TIMER_MS } from '../../duration.js';
 import { log } from '../../observe/debug.js';
 import { whenAborted } from '../../pool/abort.js';
 import { nameOf } from '../keys.js';
@@ -32,7 +33,7 @@ class HeldInMap implements HeldLocks {
   #stop: (() => void) | undefined;
 
   constructor(gcIntervalMs: number, closing: AbortSignal) {
-    this.#gcIntervalMs = Math.min(gcIntervalMs, 2 ** 31 - 1);
+    this.#gcIntervalMs = Math.min(gcIntervalMs, MAX_TIMER_MS);
     this.#closing = closing;
   }
 

@@ -1,4 +1,4 @@
-import { type Duration, positiveMs } from '../../duration.js';
+import { type Duration, MAX_TIMER_MS, positiveMs } from '../../duration.js';
 import { InvalidArgumentError } from '../../errors.js';
 import { aborted, whenAborted } from '../../pool/abort.js';
 import type { RedlockTiming } from './options.js';
@@ -8,7 +8,6 @@ const PRECISION_MS = 2;
 /** The timeout of one try: at least this, if the ttl is not so short itself; at most that. */
 const MIN_TRY_MS = 50;
 const MAX_TRY_MS = 1_000;
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** How far the clocks of the pools may drift apart while a lock of `ttlMs` is held. */
 export function driftMs(ttlMs: number, driftFactor: number): number {
