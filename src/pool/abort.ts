@@ -24,6 +24,19 @@ export function whenAborted(signal: AbortSignal, callback: () => void): () => vo
   return () => callbacks.delete(callback);
 }
 
+/** Resolves after some ms, or when `signal` aborts; keeps no process alive. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      stop();
+      resolve();
+    };
+    const timer = setTimeout(end, ms).unref();
+    const stop = whenAborted(signal, end);
+  });
+}
+
 /** The error of an operation that its caller's signal ended. */
 export function aborted(signal: AbortSignal): AbortError {
   return new AbortError('The operation was aborted by its signal', { cause: signal.reason });

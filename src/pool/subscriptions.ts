@@ -1,6 +1,6 @@
 import { ClosedError, CommandTimeoutError, type LagoonError, ReplyError } from '../errors.js';
 import { log } from '../observe/debug.js';
-import { aborted, whenAborted } from './abort.js';
+import { aborted, pause, whenAborted } from './abort.js';
 import type { PoolCore } from './core.js';
 import type { Lease } from './lease.js';
 import { Subscription, type SubscriptionKind, type SubscriptionRequest } from './subscription.js';
@@ -116,7 +116,7 @@ export class Subscriptions {
         log.pool('%s: cannot resubscribe: %s', this.#core.config.code, (error as Error).message);
         // A connection on which subscribing fails is not kept, or the next attempt would find it half subscribed.
         this.#dropLease();
-        await this.#pause(Math.min(delay, MAX_RETRY_MS));
+        await pause(Math.min(delay, MAX_RETRY_MS), this.#closing.signal);
       }
     }
   }
@@ -160,18 +160,6 @@ export class Subscriptions {
         (value) => end(() => resolve(value)),
         (error) => end(() => reject(error)),
       );
-    });
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        stop();
-        resolve();
-      };
-      const timer = setTimeout(end, ms).unref();
-      const stop = whenAborted(this.#closing.signal, end);
     });
   }
 }

@@ -1,5 +1,5 @@
 import { log } from '../observe/debug.js';
-import { whenAborted } from './abort.js';
+import { pause, whenAborted } from './abort.js';
 import type { PoolCore } from './core.js';
 import type { Lease } from './lease.js';
 
@@ -78,7 +78,7 @@ export class ServerTracking implements Tracking {
       } catch (error) {
         log.cache('%s: cannot track keys: %s', this.#core.config.code, (error as Error).message);
         this.#drop();
-        await this.#pause(delay);
+        await pause(delay, this.#stopped.signal);
       }
     }
   }
@@ -151,17 +151,5 @@ export class ServerTracking implements Tracking {
     this.#confirmedUntil = 0;
     lease?.discard();
     if (wasUp) this.#listener.down();
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        stop();
-        resolve();
-      };
-      const timer = setTimeout(end, ms).unref();
-      const stop = whenAborted(this.#stopped.signal, end);
-    });
   }
 }
