@@ -1,4 +1,5 @@
 import { log } from '../observe/debug.js';
+import { tell } from '../observe/tell.js';
 
 /** What happens in a cache besides the results of calls. */
 export type CacheEvent =
@@ -24,11 +25,6 @@ export class Events {
   emit(event: CacheEvent): void {
     // Without the error: what a codec says of a value may show the value.
     log.cache('%s', event.type);
-    try {
-      this.#listener?.(event);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      process.emitWarning(`onEvent of a cache failed: ${reason}`, { type: 'LagoonWarning', code: 'LAGOON_LISTENER' });
-    }
+    tell('onEvent of a cache', () => this.#listener?.(event));
   }
 }

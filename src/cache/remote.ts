@@ -3,7 +3,7 @@ import type { Codec } from './codec.js';
 import type { Events } from './events.js';
 import type { LocalTier, Read } from './local-tier.js';
 import type { ResolvedPut } from './options.js';
-import type { CacheStore } from './store.js';
+import { type CacheStore, within } from './store.js';
 import { decode, isBare, type Meta, part, type Stored, store } from './stored.js';
 import type { Tags } from './tags.js';
 
@@ -98,7 +98,7 @@ export class Remote<T> {
     meta: Meta,
     timeoutMs?: number,
   ): Promise<void> {
-    const writer = this.#within(timeoutMs);
+    const writer = within(this.#store, timeoutMs);
     const stays = lifetime === undefined;
     const data = store(this.#codec, value, graceMs > 0 && !stays ? { ...meta, g: graceMs } : meta);
     this.local?.evict(key);
@@ -110,12 +110,8 @@ export class Remote<T> {
     }
   }
 
-  #within(timeoutMs: number | undefined): CacheStore {
-    return timeoutMs === undefined ? this.#store : this.#store.withTimeout(timeoutMs);
-  }
-
   async #fetch(key: string, withTtl: boolean, timeoutMs: number | undefined): Promise<Read<T> | undefined> {
-    const reader = this.#within(timeoutMs);
+    const reader = within(this.#store, timeoutMs);
     const name = this.keyOf(key);
     const sentAt = performance.now();
     const reading = reader.get(name) as Promise<Stored | null>;
@@ -146,7 +142,7 @@ export class Remote<T> {
     }
     if (meta.t && !(await this.#tags.stand(meta.t, timeoutMs))) return undefined;
     const grace = meta.g ?? 0;
-    const ttl = knownTtl ?? (grace > 0 ? await this.#within(timeoutMs).pTTL(this.keyOf(key)) : NO_EXPIRY);
+    const ttl = knownTtl ?? (grace > 0 ? await within(this.#store, timeoutMs).pTTL(this.keyOf(key)) : NO_EXPIRY);
     // It expired between the two replies.
     if (ttl < NO_EXPIRY) return undefined;
     const staleUntil = ttl === NO_EXPIRY ? Number.POSITIVE_INFINITY : sentAt + ttl;

@@ -17,3 +17,8 @@ export type CacheStore = Pick<
   | 'withTypeMapping'
   | 'getPoolConfig'
 >;
+
+/** The pool with a timeout of its own for each command, if there is one. */
+export function within(store: CacheStore, timeoutMs: number | undefined): CacheStore {
+  return timeoutMs === undefined ? store : store.withTimeout(timeoutMs);
+}

@@ -43,12 +43,11 @@ export function isBare(stored: Stored): boolean {
  * @throws {SyntaxError} if the line is none of ours.
  */
 export function part(stored: Stored): { meta: Meta; data: Stored } {
+  if (isBare(stored)) return { meta: NONE, data: stored };
   if (typeof stored === 'string') {
-    if (!stored.startsWith(MARK)) return { meta: NONE, data: stored };
     const end = stored.indexOf('\n');
     return { meta: metaOf(stored.slice(1, end)), data: stored.slice(end + 1) };
   }
-  if (stored[0] !== MARK_BYTE) return { meta: NONE, data: stored };
   const end = stored.indexOf('\n');
   return { meta: metaOf(stored.toString('utf8', 1, end)), data: stored.subarray(end + 1) };
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { defineScript } from '../pool/script.js';
-import type { CacheStore } from './store.js';
+import { type CacheStore, within } from './store.js';
 
 /** A version outlives the values that have it, which would be void without it. */
 const LONGER_MS = 10_000;
@@ -52,7 +52,7 @@ export class Tags {
     lifetimeMs: number | undefined,
     timeoutMs?: number,
   ): Promise<Record<string, string>> {
-    const store = this.#within(timeoutMs);
+    const store = within(this.#store, timeoutMs);
     const lasts = lifetimeMs === undefined ? 0 : lifetimeMs + LONGER_MS;
     const versions = await Promise.all(
       tags.map((tag) => store.runScript(versionOf, [this.#prefix + tag], [randomUUID(), lasts])),
@@ -62,16 +62,13 @@ export class Tags {
 
   /** Whether a value with these versions still stands. */
   async stand(versions: Readonly<Record<string, string>>, timeoutMs?: number): Promise<boolean> {
-    const store = this.#within(timeoutMs);
+    const store = within(this.#store, timeoutMs);
     const tags = Object.keys(versions);
     const now = await Promise.all(tags.map((tag) => store.get(this.#prefix + tag)));
     return tags.every((tag, i) => now[i] === versions[tag]);
   }
 
-  #within(timeoutMs: number | undefined): CacheStore {
-    return timeoutMs === undefined ? this.#store : this.#store.withTimeout(timeoutMs);
-  }
-
+  /** Makes a tag's values void. */
   async remove(tag: string): Promise<void> {
     await this.#store.unlink(this.#prefix + tag);
   }

@@ -1,5 +1,6 @@
 import { isUnavailable, ReplyError } from '../errors.js';
 import { log } from '../observe/debug.js';
+import { tell } from '../observe/tell.js';
 import { MemoryLimits } from './memory.js';
 import type { ResolvedLimiter } from './options.js';
 import type { Plan } from './plan.js';
@@ -38,7 +39,7 @@ export class Outage {
     this.#down = false;
     this.#memory = undefined;
     log.limit('Redis can be asked again');
-    tell(() => this.#options.onUp?.());
+    tell('onUp of a rate limiter', () => this.#options.onUp?.());
   }
 
   /**
@@ -56,7 +57,7 @@ export class Outage {
       this.#down = true;
       this.#probeAt = performance.now() + PROBE_MS;
       log.limit('Redis cannot be asked: %s', error.message);
-      tell(() => this.#options.onDown?.(error));
+      tell('onDown of a rate limiter', () => this.#options.onDown?.(error));
     }
     if (this.#options.whenDown === 'throw') throw error;
   }
@@ -79,18 +80,5 @@ export class Outage {
       rule: name,
       degraded: true,
     };
-  }
-}
-
-// A decision is not lost because somebody who is told of the outage fails.
-function tell(callback: () => void): void {
-  try {
-    callback();
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    process.emitWarning(`onDown or onUp of a rate limiter failed: ${reason}`, {
-      type: 'LagoonWarning',
-      code: 'LAGOON_LISTENER',
-    });
   }
 }

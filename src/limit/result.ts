@@ -46,7 +46,7 @@ export function resultOf(
  * asked most.
  */
 export function resultsOf(quota: Quota, used: number, cost: number, count: number): RateLimitResult[] {
-  const { kind, name, limit, periodMs, capacity, unit, drain } = quota;
+  const { kind, name, limit, periodMs, unit, drain } = quota;
   const results = new Array<RateLimitResult>(count);
   for (let i = 0; i < count; i++) {
     const usedThen = used - (count - 1 - i) * cost * unit;
@@ -54,7 +54,7 @@ export function resultsOf(quota: Quota, used: number, cost: number, count: numbe
       allowed: true,
       exceeded: false,
       limit,
-      remaining: Math.max(0, Math.floor((capacity - usedThen) / unit)),
+      remaining: room(quota, usedThen, 1),
       retryAfter: 0,
       resetAfter: kind === 's' ? periodMs : inMs(Math.ceil(usedThen / drain)),
       rule: name,
