@@ -2,15 +2,15 @@ import type { ScriptTarget } from './script.js';
 
 /**
  * Keeps Redis at work while this process is. Whoever has a reply asks again, so batches whose replies came together would be
- * sent together for ever, and Redis would rest while the callers work, and they while it does. So when all that Redis owed has
- * come at once, the last of it is held back until what the others ask for is on its way; then the two take turns by themselves.
+ * sent together for ever, and Redis would rest while the callers work, and they while it does. So of the replies that come at
+ * once some are held back until what the others ask for is on its way: so many that Redis and the callers have half each.
  */
 export class BatchPacing {
   static readonly #ofPools = new WeakMap<ScriptTarget, BatchPacing>();
   /** Batches that Redis owes replies to. */
   #owed = 0;
-  /** Whether callers were given replies in this turn of the event loop, and will ask again. */
-  #othersAsk = false;
+  /** What gives callers the replies that came at once. */
+  #arrived: (() => void)[] = [];
 
   /** That of a pool: scripts have batches of their own, but one Redis. */
   static of(core: ScriptTarget): BatchPacing {
@@ -29,17 +29,21 @@ export class BatchPacing {
   /** Redis has answered a batch: `deliver` is called now or soon. */
   answered(deliver: () => void): void {
     this.#owed--;
-    if (this.#owed === 0 && this.#othersAsk) {
-      // What this turn asks for is written by an immediate too: the second one comes behind it.
-      setImmediate(() => setImmediate(deliver));
-      return;
-    }
-    if (this.#owed > 0 && !this.#othersAsk) {
-      this.#othersAsk = true;
-      setImmediate(() => {
-        this.#othersAsk = false;
-      });
-    }
-    deliver();
+    // The replies that were read at once are all settled before the first microtask runs, and this one comes behind theirs.
+    if (this.#arrived.push(deliver) === 1) queueMicrotask(this.#share);
   }
+
+  #share = (): void => {
+    const arrived = this.#arrived;
+    this.#arrived = [];
+    const now = Math.ceil((arrived.length + this.#owed) / 2);
+    const later = arrived.splice(now);
+    for (const deliver of arrived) deliver();
+    // What the others ask for is written by an immediate too: the second one comes behind it.
+    if (later.length > 0) setImmediate(() => setImmediate(deliverAll, later));
+  };
+}
+
+function deliverAll(all: readonly (() => void)[]): void {
+  for (const deliver of all) deliver();
 }
