@@ -1,6 +1,6 @@
 /*
  * A process of workers that all want one lock, once each, and note when. Task: { name, address, key, workers, holdMs };
- * answers when it is connected. Then 'hold' takes the lock, 'ask' lets all workers ask for it at once, 'open' gives it back,
+ * answers when it is connected and warm. Then 'hold' takes the lock, 'ask' lets all workers ask for it at once, 'open' gives it back,
  * and 'report' answers { grants, waiting }.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,11 +12,15 @@ import { LOCKERS, TUNED } from './lockers.mjs';
  * @typedef {Asked & { gotAt: number, releasedAt: number }} Grant `releasedAt`: just before the release was sent
  */
 
+const WARM_UP_WORKERS = 4;
+const WARM_UP_MS = 500;
+
 // Nothing is left of it when the bench is gone.
 process.once('disconnect', () => process.exit());
 
 process.once('message', async ({ name, address, key, workers, holdMs }) => {
   const locker = await { ...LOCKERS, ...TUNED }[name].open(address);
+  await warmUp(locker, `${key}:${process.pid}`);
   /** @type {Grant[]} */
   const grants = [];
   /** @type {Set<Asked>} */
@@ -50,3 +54,12 @@ process.once('message', async ({ name, address, key, workers, holdMs }) => {
   process.on('message', async (message) => process.send((await answers[message]()) ?? 'done'));
   process.send('ready');
 });
+
+/** A service has handed over many locks before this one, and its code is compiled. */
+async function warmUp(locker, key) {
+  const until = performance.now() + WARM_UP_MS;
+  const work = async () => {
+    while (performance.now() < until) await locker.release(await locker.wait(key));
+  };
+  await Promise.all(Array.from({ length: WARM_UP_WORKERS }, work));
+}
