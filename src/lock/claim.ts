@@ -7,6 +7,8 @@ export type ClaimKind = 'x' | 'r' | 'w' | 's';
 /** What one caller asks for: to hold some keys, in some way, for some time. */
 export interface Claim {
   readonly keys: readonly RedisArgument[];
+  /** Of the slot of the keys; `''` where there are no slots. */
+  readonly tag: string;
   readonly kind: ClaimKind;
   readonly permits: number;
   readonly token: string;

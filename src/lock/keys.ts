@@ -1,9 +1,6 @@
 import type { RedisArgument } from 'redis';
 import { InvalidArgumentError } from '../errors.js';
 
-/** The key of the book: see `lua.ts`. */
-export const BOOK = 'lagoon:locks';
-
 /**
  * Checks the keys of a claim.
  *

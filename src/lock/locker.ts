@@ -4,9 +4,10 @@ import { type Duration, nonNegativeMs, positiveMs } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
 import { log } from '../observe/debug.js';
 import { aborted, whenAborted } from '../pool/abort.js';
+import { tagOfKeys } from './book.js';
 import { type Claim, type ClaimKind, type Held, randomToken } from './claim.js';
 import { LockNotObtainedError } from './errors.js';
-import { BOOK, checkKeys } from './keys.js';
+import { checkKeys } from './keys.js';
 import { Lock, type LockOwner } from './lock.js';
 import { Mutex } from './mutex.js';
 import type { ObtainOptions, ObtainsKind, WaitTimeout } from './obtain.js';
@@ -14,10 +15,10 @@ import { ReadWriteLock } from './read-write-lock.js';
 import { Renewals } from './renewal.js';
 import { heldBy, Requests } from './requests.js';
 import { Reentrance, type RunOptions } from './run.js';
-import { look, type ObtainReply } from './scripts.js';
+import type { ObtainReply } from './scripts.js';
 import { Semaphore } from './semaphore.js';
 import type { LockStore } from './store.js';
-import { WaitingRoom } from './waiting-room.js';
+import { WaitingRooms } from './waiting-rooms.js';
 
 /** How a key is doing. */
 export interface LockState {
@@ -36,15 +37,14 @@ export class Locker implements LockOwner, ObtainsKind {
   readonly renewals = new Renewals();
   readonly #store: LockStore;
   readonly #requests: Requests;
-  readonly #room: WaitingRoom;
+  readonly #rooms: WaitingRooms;
   readonly #reentrance = new Reentrance(this);
 
   /** @internal */
   constructor(store: LockStore) {
     this.#store = store;
-    const channel = `lagoon:lock:${randomUUID()}`;
-    this.#requests = new Requests(store, channel);
-    this.#room = new WaitingRoom(store, this.#requests, channel);
+    this.#requests = new Requests(store, `lagoon:lock:${randomUUID()}`);
+    this.#rooms = new WaitingRooms(store, this.#requests);
   }
 
   /**
@@ -55,7 +55,8 @@ export class Locker implements LockOwner, ObtainsKind {
    * @param ttl the lock expires after it, unless it is refreshed or renewed.
    * @param waitTimeout how long to wait while another holds it; default 0. It may be longer than `ttl`, or `Infinity`.
    * @returns `null` if another held it for all that time.
-   * @throws {InvalidArgumentError} for what can never be right; nothing was sent.
+   * @throws {InvalidArgumentError} for what can never be right, {@link CrossSlotError} if several keys are of different slots of a
+   *   cluster; nothing was sent.
    * @throws {AbortError} when the signal aborts. {@link ReplyError} if the key holds another type, or Redis is read-only.
    * @throws {ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked: not the same as not obtained.
    */
@@ -112,7 +113,7 @@ export class Locker implements LockOwner, ObtainsKind {
   /** How the exclusive lock on a key is doing. */
   async inspect(key: RedisArgument): Promise<LockState> {
     checkKeys([key]);
-    const [held, ttl, fence, waiting] = await this.#store.runScript(look, [BOOK, key]);
+    const [held, ttl, fence, waiting] = await this.#requests.look(key);
     return { held: held === 1, ttl, fence: fence === '' ? undefined : Number(fence), waiting };
   }
 
@@ -131,7 +132,7 @@ export class Locker implements LockOwner, ObtainsKind {
     if (signal?.aborted) throw aborted(signal);
     const sentAt = performance.now();
     // Nobody waits for most locks: one question without a place in the queue, before anything that waiting needs.
-    const mayQueue = waitMs > 0 && this.#room.isOpen;
+    const mayQueue = waitMs > 0 && this.#rooms.at(claim.tag)?.isOpen === true;
     const first = mayQueue ? undefined : heldBy(await this.#askOnce(claim, signal), sentAt, claim.ttlMs);
     const held = isNotOver(first) ? first : await this.#waitFor(first, claim, sentAt + waitMs, signal);
     if (!held) return null;
@@ -156,12 +157,12 @@ export class Locker implements LockOwner, ObtainsKind {
     return this.#requests.release(claim, fence).then(
       (reply) => {
         if (typeof reply === 'number') return reply === 1;
-        this.#room.deliver(reply[2], reply[1], sentAt);
+        this.#rooms.at(claim.tag)?.deliver(reply[2], reply[1], sentAt);
         return reply[0] === 1;
       },
       (error) => {
         // The reply that is lost may have told waiters of this process that it is their turn.
-        this.#room.askAllSoon();
+        this.#rooms.at(claim.tag)?.askAllSoon();
         throw error;
       },
     );
@@ -194,7 +195,7 @@ export class Locker implements LockOwner, ObtainsKind {
     if (over) await this.release(claim, over.fence);
     const waitMs = giveUpAt - performance.now();
     if (waitMs <= 0) return undefined;
-    const held = await this.#room.wait(claim, waitMs, signal);
+    const held = await this.#rooms.of(claim.tag).wait(claim, waitMs, signal);
     return !held || isNotOver(held) ? held : this.#waitFor(held, claim, giveUpAt, signal);
   }
 
@@ -208,7 +209,8 @@ export class Locker implements LockOwner, ObtainsKind {
     if (typeof token !== 'string' || token === '') throw new InvalidArgumentError('token must be a non-empty string');
     if (typeof metadata !== 'string') throw new InvalidArgumentError('metadata must be a string');
     checkKeys(keys);
-    return { keys, kind, permits, token, metadata, value: token + metadata, ttlMs: positiveMs(ttl, 'ttl') };
+    const ttlMs = positiveMs(ttl, 'ttl');
+    return { keys, tag: tagOfKeys(this.#store, keys), kind, permits, token, metadata, value: token + metadata, ttlMs };
   }
 }
 

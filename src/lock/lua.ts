@@ -6,17 +6,19 @@
  *   the key  who holds it: a holder is written `<value>#<fence>`. Kind `x` (exclusive): a string with an expiry, as SET NX PX
  *            makes it. Kinds `r` and `w` (readers, a writer) and `s` (a semaphore): a sorted set of kind and holder, by the
  *            expiry in ms.
- *   a queue  a list of the claims that wait there, packed, in their order. It is in the slot of the key.
- * and for all keys that a script can reach, KEYS[1]:
+ *   a queue  a list of the claims that wait there, packed, in their order; its name is KEYS[1] with that of the key behind it.
+ * and for all keys that a script can reach, which in a cluster are those of a slot, KEYS[2]:
  *   the book the last fence, and, behind a space, until when in ms somebody may be waiting somewhere. Who waits says so again
  *            before that time. As long as nobody does, no queue needs a look.
+ *
+ * KEYS[1] by itself is no key, and that is of use: in a cluster a script with a key that is missing runs on neither side
+ * while its slot moves (TRYAGAIN). So none ever sees the queue without the key, or stops in the middle because what it has just
+ * deleted counts as moved.
  */
 
-/** The queue of a key hashes to the slot of the key, by the key's own hash tag or by being one around it. */
+/** The queue of a key is in the slot of the key, because the name of the book begins it. */
 export const QUEUE_OF = `
-local function queue_of(key)
-  return string.find(key, '{[^}]+}') and key .. ':lagoon:queue' or '{' .. key .. '}:lagoon-queue'
-end
+local function queue_of(key) return KEYS[1] .. key end
 `;
 
 /**
@@ -43,11 +45,11 @@ end
 `;
 
 /** Reads the book. */
-export const CLOCK = clock(`call('GET', KEYS[1])`);
+export const CLOCK = clock(`call('GET', KEYS[2])`);
 /** Takes the book from what was read before, `said`. */
 export const CLOCK_AND_SAID = clock('said[1]');
 /** Reads the book and writes the clock into it as the fence that is about to be given: one call instead of two. */
-export const CLOCK_AND_FENCE = clock(`call('GETSET', KEYS[1], us)`);
+export const CLOCK_AND_FENCE = clock(`call('GETSET', KEYS[2], us)`);
 
 /**
  * What is needed to hand over. Follows {@link QUEUE_OF} and {@link CLOCK}. Each call of a script makes its functions anew, so what
@@ -62,7 +64,12 @@ local spent = false
 local function digits(n) return string.format('%.0f', n) end
 
 local function note(last)
-  call('SET', KEYS[1], waiting_until and last .. ' ' .. waiting_until or last)
+  call('SET', KEYS[2], waiting_until and last .. ' ' .. waiting_until or last)
+end
+
+-- In a cluster only the server of the slot can count who hears it.
+local function tell(channel, message)
+  return call(string.sub(channel, -1) == '}' and 'SPUBLISH' or 'PUBLISH', channel, message)
 end
 
 local function place(key) return { key = key, queue = queue_of(key) } end
@@ -150,7 +157,7 @@ local function hand_over(here)
     if told then
       grants[#grants + 1] = { claim.id, given }
     else
-      told = call('PUBLISH', claim.channel, claim.id .. ' ' .. given .. ' ' .. us) > 0
+      told = tell(claim.channel, claim.id .. ' ' .. given .. ' ' .. us) > 0
     end
     if told and (claim.kind == 'x' or claim.kind == 'w') then return end
     if not told then
@@ -172,7 +179,7 @@ local function hurry(at, kind, before)
     local claim, list = unpack_claim(packed, at)
     local line = claim.channel
     for _, there in ipairs(list) do line = line .. ' ' .. there.key end
-    if not told[line] then call('PUBLISH', claim.channel, claim.id) end
+    if not told[line] then tell(claim.channel, claim.id) end
     told[line] = true
   end
 end

@@ -1,9 +1,12 @@
-import type { Script, SharedPart } from '../pool/script.js';
+import type { RedisArgument } from 'redis';
+import type { Script } from '../pool/script.js';
+import { Books, tagOfKeys } from './book.js';
 import type { Claim, Held } from './claim.js';
-import { BOOK } from './keys.js';
 import {
   type LeaveReply,
+  type LookReply,
   leave,
+  look,
   type ObtainReply,
   obtainAny,
   obtainExclusive,
@@ -17,47 +20,51 @@ import {
 } from './scripts.js';
 import type { LockStore } from './store.js';
 
-const WITH_BOOK: SharedPart = { keys: [BOOK], args: [] };
-
 /** One round trip each: what is asked of Redis for a claim. */
 export class Requests {
   readonly #store: LockStore;
-  readonly #channel: string;
-  readonly #withBookAndChannel: SharedPart;
+  readonly #books: Books;
 
-  /** `channel`: that of this process, whose own waiters are told by the replies. */
+  /** `channel`: what those of this process begin with, whose own waiters are told by the replies. */
   constructor(store: LockStore, channel: string) {
     this.#store = store;
-    this.#channel = channel;
-    this.#withBookAndChannel = { keys: [BOOK], args: [channel] };
+    this.#books = new Books(channel);
+  }
+
+  /** Where this process is told what is granted to its claims in a slot. */
+  channel(tag: string): string {
+    return this.#books.of(tag).channel;
   }
 
   /** Asks for a claim, to have it at once or not at all. */
   obtain(claim: Claim): Promise<ObtainReply> {
+    const { shared } = this.#books.of(claim.tag);
     return isPlain(claim)
-      ? this.#store.runScript(obtainExclusive, claim.keys, [claim.value, claim.ttlMs], WITH_BOOK)
+      ? this.#store.runScript(obtainExclusive, claim.keys, [claim.value, claim.ttlMs], shared)
       : this.#any(obtainAny, claim, [claim.value, claim.ttlMs, '', claim.kind, claim.permits]);
   }
 
   /** Asks for a claim, to wait for it if need be; `again` if it was asked for under the same id before. */
   obtainOrWait(claim: Claim, id: string, again: boolean): Promise<ObtainReply> {
-    const waits = `${id} ${this.#channel} ${again ? 1 : 0}`;
+    const { channel, shared } = this.#books.of(claim.tag);
+    const waits = `${id} ${channel} ${again ? 1 : 0}`;
     return isPlain(claim)
-      ? this.#store.runScript(obtainExclusiveWaiting, claim.keys, [claim.value, claim.ttlMs, waits], WITH_BOOK)
+      ? this.#store.runScript(obtainExclusiveWaiting, claim.keys, [claim.value, claim.ttlMs, waits], shared)
       : this.#any(obtainAny, claim, [claim.value, claim.ttlMs, waits, claim.kind, claim.permits]);
   }
 
   /** Gives a claim back, by its value alone if its fence is not known because the reply was never seen. */
   release(claim: Claim, fence: string | undefined): Promise<ReleaseReply> {
+    const { channel, sharedWithChannel } = this.#books.of(claim.tag);
     return isPlain(claim) && fence !== undefined
-      ? this.#store.runScript(releaseExclusive, claim.keys, [holder(claim, fence)], this.#withBookAndChannel)
-      : this.#any(releaseAny, claim, [this.#channel, claim.value, claim.kind, fence ?? '']);
+      ? this.#store.runScript(releaseExclusive, claim.keys, [holder(claim, fence)], sharedWithChannel)
+      : this.#any(releaseAny, claim, [channel, claim.value, claim.kind, fence ?? '']);
   }
 
   /** Stops waiting, and gives the claim back; `keep`: not if it is held with this fence, or, with `take`, can be held at all. */
   leave(claim: Claim, id: string, keep: string): Promise<LeaveReply> {
     const { value, ttlMs, kind, permits } = claim;
-    return this.#any(leave, claim, [value, ttlMs, id, this.#channel, kind, permits, keep]);
+    return this.#any(leave, claim, [value, ttlMs, id, this.channel(claim.tag), kind, permits, keep]);
   }
 
   /**
@@ -77,8 +84,17 @@ export class Requests {
     return this.#any(timeLeft, claim, [claim.value, claim.kind]);
   }
 
-  #any<Reply>(script: Script<Reply>, claim: Claim, args: readonly (string | number)[]): Promise<Reply> {
-    return this.#store.runScript(script, [BOOK, ...claim.keys], args);
+  /** How a key is doing. */
+  look(key: RedisArgument): Promise<LookReply> {
+    return this.#any(look, { keys: [key], tag: tagOfKeys(this.#store, [key]) }, []);
+  }
+
+  #any<Reply>(
+    script: Script<Reply>,
+    { keys, tag }: Pick<Claim, 'keys' | 'tag'>,
+    args: readonly (string | number)[],
+  ): Promise<Reply> {
+    return this.#store.runScript(script, [...this.#books.of(tag).keys, ...keys], args);
   }
 }
 

@@ -19,30 +19,32 @@ export type ObtainReply = Granted | HeldAlready | Denied;
 type GivenBack = readonly [held: 0 | 1, serverUs: string, grants: readonly Grant[]];
 /** As {@link GivenBack}, or only whether the claim was held, if nobody waited. */
 export type ReleaseReply = 0 | 1 | GivenBack;
+/** Held (0 or 1), ms left (-1: no expiry), fence or '', waiting. */
+export type LookReply = readonly [held: 0 | 1, ttlMs: number, fence: string, waiting: number];
 /** As {@link GivenBack}, or, if the claim had been granted meanwhile and was to be kept, as that. */
 export type LeaveReply =
   | GivenBack
   | readonly [2, serverUs: string, grants: readonly Grant[], fence: string, leftMs: number];
 
 /*
- * Every script has the book as KEYS[1]; the batched ones share it among their calls, and the others have the keys of one
- * claim behind it.
+ * KEYS[1] and KEYS[2] are the same in every script but one (see `lua.ts`); the batched ones share them among their calls, and
+ * the others have the keys of one claim behind them.
  */
 const KEYS_OF_CLAIM = `
 local list = {}
-for i = 2, #KEYS do list[#list + 1] = place(KEYS[i]) end
+for i = 3, #KEYS do list[#list + 1] = place(KEYS[i]) end
 `;
 
 // A free lock is taken before anything is defined that only waiting needs, and one alone without what only many need.
 const obtainBatch = (argsPerCall: number, waits: string) => `${CLOCK_AND_FENCE}
-if not KEYS[3] and not waiting_until and fence == us
-  and call('SET', KEYS[2], ARGV[1] .. '#' .. fence, 'NX', 'PX', ARGV[2]) then
+if not KEYS[4] and not waiting_until and fence == us
+  and call('SET', KEYS[3], ARGV[1] .. '#' .. fence, 'NX', 'PX', ARGV[2]) then
   return fence
 end
 ${QUEUE_OF}
 local replies, rest = {}, nil
-for i = 1, #KEYS - 1 do
-  local key, arg = KEYS[i + 1], i * ${argsPerCall} - ${argsPerCall - 1}
+for i = 1, #KEYS - 2 do
+  local key, arg = KEYS[i + 2], i * ${argsPerCall} - ${argsPerCall - 1}
   -- A fence grows per key, and no key is taken twice here: all that are taken at once share one.
   if not (waiting_until and call('EXISTS', queue_of(key)) == 1)
     and call('SET', key, ARGV[arg] .. '#' .. fence, 'NX', 'PX', ARGV[arg + 1]) then
@@ -53,20 +55,20 @@ for i = 1, #KEYS - 1 do
   end
 end
 if waiting_until or fence ~= us then
-  call('SET', KEYS[1], waiting_until and fence .. ' ' .. waiting_until or fence)
+  call('SET', KEYS[2], waiting_until and fence .. ' ' .. waiting_until or fence)
 end
-if not rest then return KEYS[3] and replies or fence end
+if not rest then return KEYS[4] and replies or fence end
 ${QUEUES}
 spent = true
 local function one(i)
   local arg = i * ${argsPerCall} - ${argsPerCall - 1}
   local claim = { kind = 'x', permits = '1', value = ARGV[arg], ttl = ARGV[arg + 1] }
-  return obtain({ place(KEYS[i + 1]) }, claim, ${waits})
+  return obtain({ place(KEYS[i + 2]) }, claim, ${waits})
 end
 for _, i in ipairs(rest) do replies[i] = guarded(one, i) end
 return replies`;
 
-/* Exclusive locks on one key, or not at once. Shared: the book. Per call: key; value, ttl in ms. An ObtainReply per call. */
+/* Exclusive locks on one key, or not at once. Shared: KEYS[1] and KEYS[2]. Per call: key; value, ttl in ms. An ObtainReply per call. */
 export const obtainExclusive = defineScript<ObtainReply>({
   keys: 1,
   args: 2,
@@ -90,7 +92,7 @@ return obtain(list, { value = ARGV[1], ttl = ARGV[2], kind = ARGV[4], permits = 
 });
 
 /*
- * Gives an exclusive lock on one key back. Shared: the book; the caller's channel. Per call: key; holder.
+ * Gives an exclusive lock on one key back. Shared: KEYS[1] and KEYS[2]; the caller's channel. Per call: key; holder.
  * Returns a ReleaseReply per call.
  */
 export const releaseExclusive = defineScript<ReleaseReply>({
@@ -98,13 +100,13 @@ export const releaseExclusive = defineScript<ReleaseReply>({
   args: 1,
   batch: BATCH,
   lua: `
-local said = redis.call('MGET', unpack(KEYS))
+local said = redis.call('MGET', unpack(KEYS, 2))
 local waiting = said[1] and #said[1] > 16
-if not KEYS[3] and not waiting then return said[2] == ARGV[2] and redis.call('DEL', KEYS[2]) or 0 end
+if not KEYS[4] and not waiting then return said[2] == ARGV[2] and redis.call('DEL', KEYS[3]) or 0 end
 ${QUEUE_OF}
 local replies, free, rest = {}, {}, nil
-for i = 1, #KEYS - 1 do
-  local key = KEYS[i + 1]
+for i = 1, #KEYS - 2 do
+  local key = KEYS[i + 2]
   if waiting and redis.call('EXISTS', queue_of(key)) == 1 then
     rest = rest or {}
     rest[#rest + 1] = i
@@ -116,12 +118,12 @@ for i = 1, #KEYS - 1 do
   end
 end
 if free[1] then redis.call('DEL', unpack(free)) end
-if not rest then return KEYS[3] and replies or replies[1] end
+if not rest then return KEYS[4] and replies or replies[1] end
 ${CLOCK_AND_SAID}${HAND_OVER}
 own = ARGV[1]
 local function one(i)
   local value, given = string.match(ARGV[i + 1], '^(.*)#(%d+)$')
-  return { give_back({ place(KEYS[i + 1]) }, { kind = 'x', value = value, fence = given }), us, grants }
+  return { give_back({ place(KEYS[i + 2]) }, { kind = 'x', value = value, fence = given }), us, grants }
 end
 for _, i in ipairs(rest) do replies[i] = guarded(one, i) end
 return replies`,
@@ -164,7 +166,7 @@ return { held, us, grants }`,
 });
 
 /*
- * Sets the time that is left of an exclusive claim on one key. Per call: key; holder, ttl in ms.
+ * Sets the time that is left of an exclusive claim on one key, which is all that it needs. Per call: key; holder, ttl in ms.
  * Returns 1 per call, or 0 if the claim is not held any more.
  */
 export const refreshExclusive = defineScript<0 | 1>({
@@ -209,8 +211,8 @@ end
 return least`,
 });
 
-/* How a key is doing. Returns held (0 or 1), ms left (-1: no expiry), fence or '', waiting. */
-export const look = defineScript<readonly [held: 0 | 1, ttlMs: number, fence: string, waiting: number]>({
+/* How a key is doing. Returns a LookReply. */
+export const look = defineScript<LookReply>({
   args: 0,
   lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
 local at = list[1]

@@ -2,6 +2,12 @@ import type { RedisArgument } from 'redis';
 import type { Script, ScriptArgument, SharedPart } from '../pool/script.js';
 import type { Subscription } from '../pool/subscription.js';
 
+type Subscribe = (
+  channel: string,
+  listener: (message: string) => void,
+  options: { onResubscribe: () => void },
+) => Promise<Subscription>;
+
 /** What the locks need of a pool. */
 export interface LockStore {
   runScript<Reply>(
@@ -10,12 +16,15 @@ export interface LockStore {
     args?: readonly ScriptArgument[],
     shared?: SharedPart,
   ): Promise<Reply>;
-  subscribe(
-    channel: string,
-    listener: (message: string) => void,
-    options: { onResubscribe: () => void },
-  ): Promise<Subscription>;
-  getPoolConfig(): { readonly code: string; readonly keyPrefix: string };
+  /** What the name of another key or of a channel must have in it to be in the slot of `key`; `''` where there are no slots. */
+  slotTag(key: RedisArgument): string;
+  subscribe: Subscribe;
+  sSubscribe: Subscribe;
+  getPoolConfig(): {
+    readonly code: string;
+    readonly keyPrefix: string;
+    readonly pool: { readonly idleTimeout: number };
+  };
   /** Aborts when the pool begins to close. */
   readonly closing: AbortSignal;
 }

@@ -2,8 +2,8 @@ import { MAX_TIMER_MS } from '../duration.js';
 import { ClosedError, isUnavailable } from '../errors.js';
 import { log } from '../observe/debug.js';
 import { aborted, whenAborted } from '../pool/abort.js';
-import type { Subscription } from '../pool/subscription.js';
 import type { Claim, Held } from './claim.js';
+import { GrantChannel } from './grant-channel.js';
 import { nameOf } from './keys.js';
 import { heldBy, type Requests } from './requests.js';
 import type { Grant } from './scripts.js';
@@ -24,48 +24,33 @@ interface Line {
 }
 
 /**
- * Where this process waits for its claims. The queues are in Redis; here is who is told when Redis grants a claim: by the
- * reply to a release of this process, or by a message to its channel. A message is a hint: what it says is true when it was
- * sent, and whoever has left since gives the claim back.
+ * Where this process waits for its claims; in a cluster, for those of one slot. The queues are in Redis; here is who is told
+ * when Redis grants a claim: by the reply to a release of this process, or by a message to its channel. A message is a hint:
+ * what it says is true when it was sent, and whoever has left since gives the claim back.
  */
 export class WaitingRoom {
-  readonly #channel: string;
+  readonly #channel: GrantChannel;
   readonly #store: LockStore;
   readonly #requests: Requests;
   readonly #waiters = new Map<string, Waiter>();
   readonly #lines = new Map<string, Line>();
-  #subscription: Promise<Subscription> | undefined;
-  #open = false;
   #nextId = 0;
   #askingAll: NodeJS.Timeout | undefined;
 
-  /** `channel`: that of this process, which `requests` name to Redis. */
-  constructor(store: LockStore, requests: Requests, channel: string) {
-    this.#channel = channel;
+  /** `tag`: that of the slot, `''` where there are none. */
+  constructor(store: LockStore, requests: Requests, tag: string) {
     this.#store = store;
     this.#requests = requests;
-    whenAborted(store.closing, () => this.#close());
+    this.#channel = new GrantChannel(store, requests.channel(tag), tag !== '', {
+      message: (message) => this.#onMessage(message),
+      // Messages were lost, and a claim that was granted to nobody was passed over.
+      resubscribe: () => this.#askAll(),
+    });
   }
 
   /** Whether messages arrive, so that a claim may be queued. */
   get isOpen(): boolean {
-    return this.#open;
-  }
-
-  // Before the first claim is queued, or its grant would reach nobody.
-  async #ensureOpen(): Promise<void> {
-    if (this.#open) return;
-    this.#subscription ??= this.#store.subscribe(this.#channel, (message) => this.#onMessage(message), {
-      // Messages were lost, and a claim that was granted to nobody was passed over.
-      onResubscribe: () => this.#askAll(),
-    });
-    try {
-      await this.#subscription;
-      this.#open = true;
-    } catch (error) {
-      this.#subscription = undefined;
-      throw error;
-    }
+    return this.#channel.isOpen;
   }
 
   /**
@@ -95,6 +80,7 @@ export class WaitingRoom {
           waiter.end(aborted(signal));
           waiter.leaving = this.#leave(waiter);
         });
+      this.#channel.use();
       this.#waiters.set(id, waiter);
       this.#line(waiter).waiters.add(waiter);
       void this.#ask(waiter);
@@ -109,6 +95,14 @@ export class WaitingRoom {
   /** A reply was lost that may have told waiters of this process of their grants: all ask again. */
   askAllSoon(): void {
     if (this.#waiters.size > 0) this.#askingAll ??= setTimeout(() => this.#askAll(), RETRY_MS).unref();
+  }
+
+  /** Ends every wait: the pool begins to close. */
+  close(): void {
+    const { code } = this.#store.getPoolConfig();
+    for (const waiter of [...this.#waiters.values()]) {
+      waiter.end(new ClosedError(`Pool ${code} was closed during the wait for a lock`));
+    }
   }
 
   #askAll(): void {
@@ -128,7 +122,8 @@ export class WaitingRoom {
 
   async #ask(waiter: Waiter): Promise<void> {
     try {
-      await this.#ensureOpen();
+      // Before the claim is queued, or its grant would reach nobody.
+      await this.#channel.open();
     } catch (error) {
       return this.#failed(waiter, error as Error);
     }
@@ -228,19 +223,13 @@ export class WaitingRoom {
 
   #forget(waiter: Waiter): void {
     this.#waiters.delete(waiter.id);
+    if (this.#waiters.size === 0) this.#channel.rest();
     const name = lineName(waiter.claim);
     const line = this.#lines.get(name);
     line?.waiters.delete(waiter);
     if (line?.waiters.size === 0) {
       clearTimeout(line.timer);
       this.#lines.delete(name);
-    }
-  }
-
-  #close(): void {
-    const { code } = this.#store.getPoolConfig();
-    for (const waiter of [...this.#waiters.values()]) {
-      waiter.end(new ClosedError(`Pool ${code} was closed during the wait for a lock`));
     }
   }
 }

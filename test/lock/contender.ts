@@ -12,8 +12,8 @@ export interface ContenderReply {
   error?: string;
 }
 
-const address = process.argv[2] as string;
-const locker = new Registry().registerRedis(address).validate().getRedis().getLocker();
+const config = { pools: { default: JSON.parse(process.argv[2] as string) } };
+const locker = Registry.fromConfig(config).validate().getRedis().getLocker();
 const locks: Lock[] = [];
 
 async function answer(request: ContenderRequest): Promise<ContenderReply> {

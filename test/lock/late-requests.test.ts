@@ -26,6 +26,8 @@ function storeOf(pool: RedisPool, on: { before?(script: unknown): unknown; after
       on.after?.(script);
       return reply;
     },
+    slotTag: (key) => pool.slotTag(key),
+    sSubscribe: (channel, listener, options) => pool.sSubscribe(channel, listener, options),
     subscribe: (channel, listener, options) => pool.subscribe(channel, listener, options),
     getPoolConfig: () => pool.getPoolConfig(),
     closing: pool.closing,

@@ -8,7 +8,7 @@ import { lockerOn, newKey } from './support.js';
 const server = useRedis();
 
 function waiting(key: string, count: number): Promise<unknown> {
-  return eventually(async () => (await server().cli('LLEN', `{${key}}:lagoon-queue`)) === count);
+  return eventually(async () => (await server().cli('LLEN', `lagoon:locks:${key}`)) === count);
 }
 
 describe('a read/write lock', () => {

@@ -13,7 +13,7 @@ function lockerOn(address: { address: string }): Locker {
 
 /** Resolves once so many wait: `inspect` is about exclusive locks, so the queue itself is asked. */
 function waiting(key: string, count: number): Promise<unknown> {
-  return eventually(async () => (await server().cli('LLEN', `{${key}}:lagoon-queue`)) === count);
+  return eventually(async () => (await server().cli('LLEN', `lagoon:locks:${key}`)) === count);
 }
 
 describe('a semaphore', () => {

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
-import type { Locker, PoolOptions, RedisPool } from '../../src/index.js';
+import type { Locker, PoolConfig, PoolOptions, RedisPool } from '../../src/index.js';
 import type { RedisServer } from '../../src/testing/index.js';
 import { engineOn } from '../support/engine.js';
 import { eventually } from '../support/eventually.js';
@@ -73,8 +73,13 @@ export interface Contender {
 
 const PROGRAM = fileURLToPath(new URL('contender.ts', import.meta.url));
 
-export async function startContender(server: { address: string }): Promise<Contender> {
-  const child = fork(PROGRAM, [server.address], { execArgv: ['--import', 'tsx'], env: { PATH: process.env.PATH } });
+/** `pool`: where its locks are, a server or what a configuration says of a pool. */
+export async function startContender(pool: { address: string } | PoolConfig): Promise<Contender> {
+  const config = typeof pool === 'object' && 'address' in pool ? pool.address : pool;
+  const child = fork(PROGRAM, [JSON.stringify(config)], {
+    execArgv: ['--import', 'tsx'],
+    env: { PATH: process.env.PATH },
+  });
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const kill = () => {
     child.kill('SIGKILL');

@@ -1,5 +1,6 @@
 import type { RedisArgument } from 'redis';
 import type { Duration } from '../../duration.js';
+import { tagOfKeys } from '../book.js';
 import type { Claim } from '../claim.js';
 import { Requests } from '../requests.js';
 import type { LockStore } from '../store.js';
@@ -30,7 +31,8 @@ export class Share {
   constructor(pool: RedlockPool, resource: RedisArgument, token: string, ttlMs: number) {
     this.pool = pool.getPoolConfig().code;
     this.#pool = pool;
-    this.#claim = { keys: [resource], kind: 'x', permits: 1, token, metadata: '', value: token, ttlMs };
+    const tag = tagOfKeys(pool, [resource]);
+    this.#claim = { keys: [resource], tag, kind: 'x', permits: 1, token, metadata: '', value: token, ttlMs };
   }
 
   /** Whether the pool gives the lock. What was not sent within the timeout is not sent at all. */

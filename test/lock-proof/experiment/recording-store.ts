@@ -13,6 +13,8 @@ export function recording(pool: RedisPool, queued: (token: string) => void): Loc
       if (asksAnew && Array.isArray(reply) && reply[0] === 0) queued(String(args[0]));
       return reply;
     },
+    slotTag: (key) => pool.slotTag(key),
+    sSubscribe: (channel, listener, options) => pool.sSubscribe(channel, listener, options),
     subscribe: (channel, listener, options) => pool.subscribe(channel, listener, options),
     getPoolConfig: () => pool.getPoolConfig(),
     closing: pool.closing,

@@ -210,7 +210,16 @@ export class RealWorld {
 
   #claim({ id, kind, keys }: Claim) {
     const token = `${this.#run}/${id}/`;
-    return { keys, kind, permits: kind === 's' ? PERMITS : 1, token, metadata: '', value: token, ttlMs: TTL_MS };
+    return {
+      keys,
+      tag: '',
+      kind,
+      permits: kind === 's' ? PERMITS : 1,
+      token,
+      metadata: '',
+      value: token,
+      ttlMs: TTL_MS,
+    };
   }
 
   /** Who it is that holds, by the token in what is written there. */

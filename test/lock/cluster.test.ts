@@ -1,0 +1,311 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { CrossSlotError, type Lock, type Locker, type PoolOptions, type RedisPool, Registry } from '../../src/index.js';
+import { type RedisCluster, startCluster } from '../../src/testing/index.js';
+import { failure } from '../support/engine.js';
+import { eventually } from '../support/redis.js';
+import { engineOf } from '../topology/support.js';
+import { newKey, startContender, waitersOf } from './support.js';
+
+let cluster: RedisCluster;
+beforeAll(async () => {
+  cluster = await startCluster({ replicasPerMaster: 0 });
+});
+afterAll(() => cluster.stop());
+
+/** A pool that shares nothing with any other, and knows one node of the cluster only until it has asked that. */
+function pool(seed = 0, options: PoolOptions = {}): RedisPool {
+  return engineOf(
+    new Registry().registerRedisCluster([cluster.addresses[seed] as string], 'default', options),
+  ).getRedis();
+}
+
+function lockers(count: number): Locker[] {
+  return Array.from({ length: count }, (_, i) => pool(i % 3).getLocker());
+}
+
+/** Braces that mean something to a cluster, and braces that do not. */
+const ODD = ['{a}b', 'a{}b{c}', 'key}', 'a{b', '{', '}{', '{}', '{{a}}', '{é}', 'é{}'];
+
+async function free(locker: Locker, ...keys: string[]): Promise<void> {
+  for (const key of keys) expect(await locker.inspect(key)).toMatchObject({ held: false, waiting: 0 });
+}
+
+describe('locks on a cluster', () => {
+  test('are held by one, told by inspect, renewed, refreshed and given back, in every slot', async () => {
+    const [a, b] = lockers(2) as [Locker, Locker];
+    const keys = Array.from({ length: 60 }, () => newKey());
+    const locks = await Promise.all(keys.map((key) => a.obtain(key, '1m', 0, { autoRenew: true })));
+    expect(await Promise.all(keys.map((key) => b.obtain(key, '1m')))).toEqual(keys.map(() => null));
+    for (const [i, key] of keys.entries()) {
+      expect(await b.inspect(key)).toMatchObject({ held: true, fence: locks[i]?.fence, waiting: 0 });
+      expect(await locks[i]?.ttl()).toBeGreaterThan(50_000);
+    }
+    expect(await Promise.all(locks.map((lock) => lock?.refresh('2m')))).toEqual(keys.map(() => true));
+    expect((await b.inspect(keys[0] as string)).ttl).toBeGreaterThan(60_000);
+    expect(await Promise.all(locks.map((lock) => lock?.release()))).toEqual(keys.map(() => true));
+    await free(b, ...keys);
+  });
+
+  test('renew themselves', async () => {
+    const [a, b] = lockers(2) as [Locker, Locker];
+    const keys = Array.from({ length: 10 }, () => newKey());
+    const locks = await Promise.all(keys.map((key) => a.obtain(key, 300, 0, { autoRenew: true })));
+    await sleep(700); // more than two lives without renewal
+    expect(locks.map((lock) => lock?.held)).toEqual(keys.map(() => true));
+    expect(await Promise.all(keys.map((key) => b.obtain(key, '1m')))).toEqual(keys.map(() => null));
+    await Promise.all(locks.map((lock) => lock?.release()));
+  });
+
+  test('are handed on first in, first out, whatever braces the key has', async () => {
+    const [a, b, c] = lockers(3) as [Locker, Locker, Locker];
+    for (const key of ODD) {
+      const holder = await a.obtain(key, '1m');
+      const order: number[] = [];
+      const fences = [holder?.fence ?? 0];
+      const waiters: Promise<void>[] = [];
+      for (const [i, locker] of [b, a, c, b].entries()) {
+        const wait = async () => {
+          const lock = await locker.obtain(key, '1m', '10s');
+          order.push(lock ? i : -1);
+          fences.push(lock?.fence ?? 0);
+          await lock?.release();
+        };
+        waiters.push(wait());
+        await waitersOf(c, key, i + 1);
+      }
+      const releasedAt = performance.now();
+      await holder?.release();
+      await Promise.all(waiters);
+      // No timer was needed: everybody was told.
+      expect(performance.now() - releasedAt, key).toBeLessThan(2_000);
+      expect(order, key).toEqual([0, 1, 2, 3]);
+      expect(fences, key).toEqual([...new Set(fences)].sort((x, y) => x - y));
+      await free(a, key);
+    }
+  });
+
+  test('have keys of bytes, and a prefix with braces or without', async () => {
+    for (const keyPrefix of ['app:', '{app}:']) {
+      const [a, b] = [pool(0, { keyPrefix }).getLocker(), pool(1, { keyPrefix }).getLocker()];
+      for (const key of [...ODD, Buffer.from([0, 0x7b, 0xff, 0x7d, 0x7b])]) {
+        const holder = await a.obtain(key, '1m');
+        const waiter = b.obtain(key, '1m', '10s');
+        await eventually(async () => (await a.inspect(key)).waiting === 1);
+        expect(await holder?.release()).toBe(true);
+        expect(await (await waiter)?.release()).toBe(true);
+      }
+    }
+  });
+
+  test('are on several keys of one slot, or refused before anything is sent', async () => {
+    const [a, b] = lockers(2) as [Locker, Locker];
+    const [x, y] = [newKey('{several}'), newKey('{several}')];
+    const both = await a.obtain([x, y], '1m');
+    expect(await b.obtain(x, '1m')).toBeNull();
+    const waiters = [b.obtain([y, x], '1m', '10s'), a.obtain(x, '1m', '10s')] as const;
+    await waitersOf(a, y, 1);
+    await both?.release();
+    expect(await (await waiters[0])?.release()).toBe(true);
+    expect(await (await waiters[1])?.release()).toBe(true);
+    await free(a, x, y);
+
+    const [one, two] = ['slot:1', 'slot:2'];
+    await Promise.all(cluster.nodes.map((node) => node.cli('CONFIG', 'RESETSTAT')));
+    for (const waitTimeout of [0, 100]) {
+      const error = await failure(a.obtain([one, two], '1m', waitTimeout));
+      expect(error).toBeInstanceOf(CrossSlotError);
+      expect(error?.message).toMatch(/^A lock has keys of different slots \("slot:1" and "slot:2"\).*\{user:1\}:cart/);
+    }
+    const stats = await Promise.all(cluster.nodes.map((node) => node.cli('INFO', 'commandstats')));
+    expect(stats.join()).not.toContain('cmdstat_eval');
+  });
+
+  test('run, are tried, and are mutexes', async () => {
+    const [a, b] = lockers(2) as [Locker, Locker];
+    const key = newKey();
+    const outcome = await a.run(key, { ttl: 300 }, async (outer) => {
+      expect(await b.obtain(key, '1s')).toBeNull();
+      expect((await failure(b.tryLock(key, '1s')))?.code).toBe('LAGOON_LOCK_NOT_OBTAINED');
+      await a.run(key, { ttl: 300 }, (inner) => expect(inner).toBe(outer));
+      return b.inspect(key);
+    });
+    expect(outcome.held).toBe(true);
+    const unlock = await b.tryLock(key, '1m');
+    expect(await a.mutex(key, { ttl: '1m' }).acquire()).toBe(false);
+    expect(await unlock()).toBe(true);
+    const mutex = a.mutex(key, { ttl: '1m' });
+    expect([await mutex.acquire(), await mutex.acquire()]).toEqual([true, true]);
+    expect([await mutex.release(), await mutex.release(), await mutex.release()]).toEqual([true, true, false]);
+    await free(b, key);
+  });
+
+  test('have readers and writers, the writer before every reader who asks later', async () => {
+    const [a, b, c] = lockers(3) as [Locker, Locker, Locker];
+    const key = newKey('a{}{rw}');
+    const readers = [await a.readWriteLock(key).obtainRead('1m'), await b.readWriteLock(key).obtainRead('1m')];
+    expect(await c.readWriteLock(key).obtainWrite('1m')).toBeNull();
+    const order: string[] = [];
+    const take = async (name: string, waiter: Promise<Lock | null>) => {
+      const lock = await waiter;
+      order.push(lock ? name : `${name} got nothing`);
+      await lock?.release();
+    };
+    const writer = take('writer', c.readWriteLock(key).obtainWrite('1m', '10s'));
+    await queued(key, 1);
+    const late = take('reader', b.readWriteLock(key).obtainRead('1m', '10s'));
+    await queued(key, 2);
+    for (const reader of readers) expect(await reader?.release()).toBe(true);
+    await Promise.all([writer, late]);
+    expect(order).toEqual(['writer', 'reader']);
+  });
+
+  test('have permits', async () => {
+    const [a, b] = lockers(2) as [Locker, Locker];
+    const key = newKey('permits}');
+    const held = [await a.semaphore(key, 2).obtain('1m'), await b.semaphore(key, 2).obtain('1m')];
+    expect(await a.semaphore(key, 2).obtain('1m')).toBeNull();
+    const waiters = [a.semaphore(key, 2).obtain('1m', '10s'), b.semaphore(key, 2).obtain('1m', '10s')];
+    await queued(key, 2);
+    for (const permit of held) expect(await permit?.release()).toBe(true);
+    for (const waiter of waiters) expect(await (await waiter)?.release()).toBe(true);
+  });
+
+  test('keep loaders apart in all processes: getOrSet with lock', async () => {
+    const caches = [0, 1, 2].map((seed) => pool(seed).getCache<string>({ prefix: 'c{}', ttl: '1m' }));
+    let loads = 0;
+    const load = async () => {
+      loads++;
+      await sleep(50);
+      return 'loaded';
+    };
+    for (const key of ['plain', '{a}', 'b}']) {
+      loads = 0;
+      const values = await Promise.all(caches.map((cache) => cache.getOrSet(key, load, { lock: true })));
+      expect(values).toEqual(caches.map(() => 'loaded'));
+      expect(loads).toBe(1);
+    }
+  });
+
+  test('are held by a quorum of pools: Redlock', async () => {
+    const registry = new Registry<string>();
+    for (const [i, code] of ['a', 'b', 'c'].entries()) {
+      registry.registerRedisCluster([cluster.addresses[i] as string], code, { keyPrefix: `${code}:` });
+    }
+    const engine = engineOf(registry as never);
+    await engine.connect();
+    const redlock = engine.getRedlock(['a', 'b', 'c'] as never, { retryCount: 0 });
+    const lock = await redlock.lock('resource{', '10s');
+    expect((await failure(redlock.lock('resource{', '10s')))?.code).toBe('LAGOON_LOCK_NOT_OBTAINED');
+    expect(await lock.extend('20s')).toBe(true);
+    expect(await lock.release()).toBe(true);
+    const again = await redlock.lock('resource{', '10s');
+    expect(await again.release()).toBe(true);
+  });
+
+  test('share script calls with those of their slot', async () => {
+    const redis = pool();
+    const locker = redis.getLocker();
+    const keys = Array.from({ length: 50 }, () => newKey('{shared}'));
+    await (await locker.obtain('{shared}', '1m'))?.release();
+    await Promise.all(cluster.nodes.map((node) => node.cli('CONFIG', 'RESETSTAT')));
+    const locks = await Promise.all(keys.map((key) => locker.obtain(key, '1m')));
+    expect(await Promise.all(locks.map((lock) => lock?.release()))).toEqual(keys.map(() => true));
+    const owner = await cluster.nodeOf('{shared}');
+    const calls = /cmdstat_evalsha:calls=(\d+)/.exec(String(await owner.cli('INFO', 'commandstats')))?.[1];
+    expect(Number(calls)).toBe(2);
+  });
+
+  test('do not mind that the scripts were flushed on every node', async () => {
+    const locker = pool().getLocker();
+    const key = newKey();
+    const lock = await locker.obtain(key, '1m');
+    const waiter = locker.obtain(key, '1m', '10s');
+    await waitersOf(locker, key, 1);
+    await Promise.all(cluster.nodes.map((node) => node.cli('SCRIPT', 'FLUSH')));
+    expect(await lock?.release()).toBe(true);
+    expect(await (await waiter)?.release()).toBe(true);
+  });
+});
+
+describe('waiting on a cluster', () => {
+  test('is in order among processes that know different nodes', async () => {
+    const [locker] = lockers(1) as [Locker];
+    const contenders = await Promise.all(cluster.addresses.map((address) => startContender({ cluster: [address] })));
+    for (const key of [newKey(), newKey('x{')]) {
+      const holder = await locker.obtain(key, '1m');
+      const order: number[] = [];
+      const fences: number[] = [];
+      const waiters: Promise<void>[] = [];
+      for (let i = 0; i < 12; i++) {
+        const contender = contenders[i % 4];
+        const wait = async () => {
+          const lock = await (contender ? contender.obtain(key, 60_000, 20_000) : locker.obtain(key, 60_000, 20_000));
+          order.push(lock ? i : -1);
+          fences.push(lock?.fence ?? 0);
+          await lock?.release();
+        };
+        waiters.push(wait());
+        await waitersOf(locker, key, i + 1);
+      }
+      await holder?.release();
+      await Promise.all(waiters);
+      expect(order).toEqual(Array.from({ length: 12 }, (_, i) => i));
+      expect(fences).toEqual([...fences].sort((x, y) => x - y));
+    }
+  });
+
+  test('passes over a process that was killed, at once', async () => {
+    const [locker] = lockers(1) as [Locker];
+    const [doomed, other] = await Promise.all(
+      [1, 2].map((i) => startContender({ cluster: [cluster.addresses[i] as string] })),
+    );
+    if (!doomed || !other) throw new Error('no contenders');
+    const key = newKey();
+    const holder = await locker.obtain(key, '1m');
+    void doomed.obtain(key, 60_000, 20_000).catch(() => undefined);
+    void doomed.obtain(key, 60_000, 20_000).catch(() => undefined);
+    await waitersOf(locker, key, 2);
+    const alive = other.obtain(key, 60_000, 20_000);
+    await waitersOf(locker, key, 3);
+    await doomed.kill();
+    // The server has read of the closed connection.
+    await eventually(async () => (await channelsOf(key)) === 1);
+    const releasedAt = performance.now();
+    await holder?.release();
+    expect(await alive).not.toBeNull();
+    expect(performance.now() - releasedAt).toBeLessThan(500);
+  });
+
+  test('listens in the slots where somebody waits, and not for ever', async () => {
+    const redis = pool(0, { pool: { idleTimeout: 200 } });
+    const locker = redis.getLocker();
+    const keys = [newKey(), newKey(), newKey()];
+    for (const round of [1, 2]) {
+      const holders = await Promise.all(keys.map((key) => locker.obtain(key, '1m')));
+      const waiters = keys.map((key) => locker.obtain(key, '1m', '10s'));
+      for (const key of keys) await waitersOf(locker, key, 1);
+      expect(redis.stats().subscriptions, `round ${round}`).toBe(3);
+      // Longer than it takes to leave a slot where nobody waits.
+      await sleep(300);
+      expect(redis.stats().subscriptions).toBe(3);
+      for (const holder of holders) await holder?.release();
+      for (const waiter of waiters) await (await waiter)?.release();
+      await eventually(async () => redis.stats().subscriptions === 0);
+      for (const key of keys) expect(await channelsOf(key)).toBe(0);
+    }
+  });
+});
+
+/** How many processes listen for grants in the slot of a key. */
+async function channelsOf(key: string): Promise<number> {
+  const tag = pool().slotTag(key);
+  const channels = (await (await cluster.nodeOf(key)).cli('PUBSUB', 'SHARDCHANNELS', `*${tag}`)) as string[];
+  return channels.length;
+}
+
+/** Resolves once so many claims of any kind wait for the key. */
+function queued(key: string, count: number): Promise<unknown> {
+  const queue = `lagoon:locks${pool().slotTag(key)}:${key}`;
+  return eventually(async () => (await (await cluster.nodeOf(key)).cli('LLEN', queue)) === count);
+}
