@@ -43,6 +43,7 @@ class PoolCheck {
     if (typeof pool.address === 'string') this.#address(pool.address, ['address'], pool);
     if (isObject(pool.sentinel)) this.#nodes(pool.sentinel.nodes, ['sentinel', 'nodes'], SENTINEL_PORT);
     this.#nodes(pool.cluster, ['cluster'], REDIS_PORT);
+    if (pool.cluster !== undefined) this.#prefixInCluster(pool.keyPrefix);
     this.#duration(pool, 'connectTimeout');
     this.#duration(pool, 'commandTimeout');
     this.#reconnect(pool.reconnect);
@@ -83,6 +84,17 @@ class PoolCheck {
       const parsed = parseNode(node, defaultPort);
       if ('problem' in parsed) this.#add([...place, index], parsed.problem);
     }
+  }
+
+  /** Only the first braces of a key count, and what Lagoon keeps beside a key must be able to share its slot. */
+  #prefixInCluster(prefix: Json | undefined): void {
+    if (typeof prefix !== 'string') return;
+    const open = prefix.indexOf('{');
+    if (open < 0 || prefix.indexOf('}', open) > open + 1) return;
+    this.#add(
+      ['keyPrefix'],
+      'must in a cluster have something in its first braces, as in {app}:, or no opening brace: behind this one no braces of a key would count, and no two keys could share a slot',
+    );
   }
 
   #duration(owner: JsonObject, name: string, ...above: string[]): void {

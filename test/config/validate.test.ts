@@ -76,6 +76,9 @@ describe('a valid configuration', () => {
     ['a rediss:// address and TLS options', pool({ address: 'rediss://h', tls: { servername: 'redis' } })],
     ['options that are undefined', pool({ password: undefined, tls: undefined, pool: { max: undefined } })],
     ['a cluster with database 0', { pools: { a: { cluster: ['h'], database: 0 } } }],
+    ['a cluster with braces around the prefix', { pools: { a: { cluster: ['h'], keyPrefix: 'x{app}:{}' } } }],
+    ['a cluster with a closing brace', { pools: { a: { cluster: ['h'], keyPrefix: 'app}:' } } }],
+    ['one server, and any prefix', pool({ keyPrefix: 'a{}b{' })],
     ['one connection to spare', pool({ pool: { max: 2, lanes: 1 } })],
     ['min equal to max', pool({ pool: { max: 2, min: 2 } })],
     ['equal delays', pool({ reconnect: { minDelay: '1s', maxDelay: 1000 } })],
@@ -225,6 +228,12 @@ describe('a problem is found and explained:', () => {
       '/pools/a/database',
       /must be 0: a cluster has no other database, got 3/,
     ],
+    ...['a{}', 'a{', '{}{app}'].map((keyPrefix): [string, unknown, string, RegExp] => [
+      `a prefix in a cluster after which no braces count: ${keyPrefix}`,
+      { pools: { a: { cluster: ['h'], keyPrefix } } },
+      '/pools/a/keyPrefix',
+      /something in its first braces, as in \{app\}:, or no opening brace/,
+    ]),
     ['a cluster of nothing', { pools: { a: { cluster: [] } } }, '/pools/a/cluster', /at least one node/],
     [
       'a cluster in one string',
