@@ -13,12 +13,12 @@ export type Redirect =
   | { readonly kind: 'moved'; readonly address: string | undefined }
   /** The slot is on its way to another server, which has the key already, or is to have it. */
   | { readonly kind: 'ask'; readonly address: string }
-  /** To whoever has the slot in a moment. */
-  | { readonly kind: 'later' };
+  /** To whoever has the slot in a moment; `outdated`: that may be another than is known. */
+  | { readonly kind: 'later'; readonly outdated: boolean };
 
-const LATER: Redirect = { kind: 'later' };
-/** What a server says while keys are on their way, or while the cluster makes up its mind. */
-const SOON_OVER: ReadonlySet<string> = new Set(['TRYAGAIN', 'CLUSTERDOWN']);
+const LATER: Redirect = { kind: 'later', outdated: true };
+/** Some keys are on their way: who has the slot says where it is when they have arrived. */
+const ON_THE_WAY: Redirect = { kind: 'later', outdated: false };
 
 /** What `error` says of where the command belongs, if it was not executed for that reason. */
 export function redirectOf(error: unknown): Redirect | undefined {
@@ -30,7 +30,9 @@ export function redirectOf(error: unknown): Redirect | undefined {
 }
 
 function redirectOfReply({ replyCode, message }: ReplyError): Redirect | undefined {
-  if (SOON_OVER.has(replyCode)) return LATER;
+  if (replyCode === 'TRYAGAIN') return ON_THE_WAY;
+  // The cluster makes up its mind.
+  if (replyCode === 'CLUSTERDOWN') return LATER;
   if (replyCode !== 'MOVED' && replyCode !== 'ASK') return undefined;
   // MOVED <slot> <host>:<port>, where a server that does not know the host leaves it out.
   const address = message.split(' ')[2] ?? '';

@@ -9,7 +9,7 @@ import { NO_SLOT } from './keys.js';
 import type { Masters } from './masters.js';
 import { redirectOf } from './redirect.js';
 
-/** A command that is sent on and on is not followed for ever. */
+/** A command that is sent on and on without a pause is not followed for ever. */
 const MOST_REDIRECTS = 16;
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 200;
@@ -45,8 +45,13 @@ export class SlotRouter {
    */
   async send<T>(route: Route, attempt: Attempt<T>, error?: unknown): Promise<T> {
     let failure = error;
-    for (let redirects = 0; ; redirects++) {
-      const { server, asking } = await this.#target(route, failure, redirects);
+    // A slot that is on its way for long sends a command to and fro: on, and then back to wait.
+    for (let redirects = 0, pauses = 0; ; redirects++) {
+      const { server, asking, paused } = await this.#target(route, failure, redirects, pauses);
+      if (paused) {
+        pauses++;
+        redirects = 0;
+      }
       try {
         return await attempt(server, asking, timeLeft(route));
       } catch (thrown) {
@@ -73,21 +78,22 @@ export class SlotRouter {
     return slot === NO_SLOT ? this.#masters.any() : this.#masters.of(slot);
   }
 
-  async #target(route: Route, error: unknown, redirects: number): Promise<{ server: PoolCore; asking: boolean }> {
-    if (error === undefined) return { server: await this.server(route), asking: false };
+  async #target(route: Route, error: unknown, redirects: number, pauses: number): Promise<Target> {
+    if (error === undefined) return { server: await this.server(route), asking: false, paused: false };
     const redirect = redirectOf(error);
-    if (!redirect || performance.now() >= route.deadline) throw error;
+    if (!redirect) throw error;
+    if (performance.now() >= route.deadline) throw redirect.kind === 'later' ? error : this.#unsettled(route, error);
     switch (redirect.kind) {
       case 'ask':
         if (redirects > MOST_REDIRECTS) throw error;
-        return { server: this.#masters.at(redirect.address), asking: true };
+        return { server: this.#masters.at(redirect.address), asking: true, paused: false };
       case 'moved':
         if (redirects > MOST_REDIRECTS || redirect.address === undefined) throw error;
-        return { server: this.#masters.moved(route.slot, redirect.address), asking: false };
+        return { server: this.#masters.moved(route.slot, redirect.address), asking: false, paused: false };
       case 'later':
-        void this.#masters.refresh();
-        await this.#pause(route, redirects, error);
-        return { server: await this.server(route), asking: false };
+        if (redirect.outdated) void this.#masters.refresh();
+        await this.#pause(route, pauses, error);
+        return { server: await this.server(route), asking: false, paused: true };
     }
   }
 
@@ -121,15 +127,35 @@ export class SlotRouter {
     });
   }
 
+  /** Instead of the redirect, which tells its reader nothing but where the command was sent next. */
+  #unsettled(route: Route, cause: unknown): CommandTimeoutError {
+    const timeoutMs = this.#timeoutOf(route);
+    const why = 'its slot was on its way from one server to another';
+    return new CommandTimeoutError(`The command was not executed within ${timeoutMs} ms: ${why}`, timeoutMs, false, {
+      cause,
+    });
+  }
+
   #late(route: Route, error: unknown): unknown {
     if (error !== undefined) return error;
     const { problem } = this.#masters;
-    const timeoutMs = route.options.timeoutMs ?? this.#timeoutMs;
+    const timeoutMs = this.#timeoutOf(route);
     const why = problem?.message ?? 'the cluster did not say which server has the key';
     return new CommandTimeoutError(`The command was not sent within ${timeoutMs} ms: ${why}`, timeoutMs, false, {
       cause: problem,
     });
   }
+
+  #timeoutOf({ options }: Route): number {
+    return options.timeoutMs ?? this.#timeoutMs;
+  }
+}
+
+/** Where to send next; `paused`: not before some time had passed. */
+interface Target {
+  readonly server: PoolCore;
+  readonly asking: boolean;
+  readonly paused: boolean;
 }
 
 function timeLeft({ deadline }: Route): number {
