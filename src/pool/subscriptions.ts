@@ -126,7 +126,11 @@ export class Subscriptions {
     const lease = this.#lease;
     if (this.#active.size === 0) this.#dropLeaseWhenUnused();
     if (!lease || !subscription.established || lease.link.lost) return Promise.resolve();
-    return this.#inTime(subscription.withdrawFrom(lease.link.client)).catch(() => lease.link.destroy(closedByUs()));
+    return this.#inTime(subscription.withdrawFrom(lease.link.client)).catch((error) => {
+      // The channel has moved, and no server of a cluster keeps one that is not its own.
+      const gone = error instanceof ReplyError && error.replyCode === 'MOVED';
+      if (!gone) lease.link.destroy(closedByUs());
+    });
   }
 
   #dropLeaseWhenUnused(): void {

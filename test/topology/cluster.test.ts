@@ -379,11 +379,44 @@ describe('slots that move', () => {
         resubscribed++;
       },
     });
+    const owner = await cluster.nodeOf('channel');
+    const owners = await Promise.all(KEYS.slice(0, 30).map((key) => cluster.nodeOf(key)));
+    const stays = KEYS[owners.indexOf(owner)] as string;
+    let disturbed = 0;
+    await redis.sSubscribe(stays, (message) => heard.push(message), { onResubscribe: () => disturbed++ });
     await cluster.moveSlot('channel', await otherThanOwner('channel'));
     // Nothing else tells this pool that the slot has moved.
     await eventually(() => resubscribed === 1, { timeout: 5_000 });
     await (await cluster.nodeOf('channel')).cli('SPUBLISH', 'channel', 'after the move');
     await eventually(() => heard.includes('after the move'));
+    // Those of other slots of the server notice nothing.
+    await owner.cli('SPUBLISH', stays, 'as before');
+    await eventually(() => heard.includes('as before'));
+    expect(disturbed).toBe(0);
+    await cluster.moveSlot('channel', owner);
+    await eventually(() => resubscribed === 2);
+    await owner.cli('SPUBLISH', 'channel', 'back again');
+    await eventually(() => heard.includes('back again'));
+    expect([disturbed, resubscribed]).toEqual([0, 2]);
+  });
+
+  test('are followed by a sharded subscription however many tell of the move, and when', async () => {
+    const redis = open().getRedis();
+    const heard: string[] = [];
+    const subscription = await redis.sSubscribe('channel', (message) => heard.push(message));
+    let done = false;
+    const asking = (async () => {
+      while (!done) await redis.get('channel');
+    })();
+    for (let moves = 1; moves <= 5; moves++) {
+      await cluster.moveSlot('channel', await otherThanOwner('channel'));
+      await eventually(async () => (await (await cluster.nodeOf('channel')).cli('SPUBLISH', 'channel', 'x')) === 1);
+      await eventually(() => heard.length === moves);
+    }
+    done = true;
+    await asking;
+    await subscription.unsubscribe();
+    expect(await (await cluster.nodeOf('channel')).cli('SPUBLISH', 'channel', 'x')).toBe(0);
   });
 
   test('go to a node that was added, and from one that is removed', async () => {

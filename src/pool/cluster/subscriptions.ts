@@ -19,6 +19,13 @@ interface Shard {
   moving: boolean;
 }
 
+/** Ends a subscription without a word: the server drops it with the slot, and would not let anybody unsubscribe after that. */
+function forget(subscription: Subscription | undefined): void {
+  if (!subscription) return;
+  subscription.established = false;
+  void subscription.unsubscribe();
+}
+
 /**
  * Every subscription of a pool on a cluster. A plain message is told to all servers, so one connection to any of them hears
  * all; a sharded one only to the server of its channel's slot, and its subscription follows the slot.
@@ -53,6 +60,8 @@ export class ClusterSubscriptions {
     await this.#settle(shard, signal);
     const subscription = new Subscription(kind, request, (ended) => this.#remove(ended));
     this.#shards.set(subscription, shard);
+    // The slot may have moved while the server confirmed it.
+    this.#follow();
     return subscription;
   }
 
@@ -79,7 +88,7 @@ export class ClusterSubscriptions {
 
   #follow(): void {
     for (const [subscription, shard] of this.#shards) {
-      if (!shard.moving && this.#masters.of(shard.slot) !== shard.server) void this.#move(subscription, shard);
+      if (!shard.moving && !this.#isInPlace(shard)) void this.#move(subscription, shard);
     }
     const servers = new Set(this.#masters.all);
     for (const [server, subscriptions] of [...this.#byServer]) {
@@ -89,13 +98,26 @@ export class ClusterSubscriptions {
     }
   }
 
+  #isInPlace({ slot, server }: Shard): boolean {
+    return this.#masters.of(slot) === server;
+  }
+
+  /** A server has given up a channel, because the slot is not its own any more. */
+  #lose(server: PoolCore, channel: string): void {
+    for (const [subscription, shard] of this.#shards) {
+      if (shard.server !== server || !shard.request.channels.includes(channel)) continue;
+      shard.server = undefined;
+      if (!shard.moving) void this.#move(subscription, shard);
+    }
+  }
+
   async #move(subscription: Subscription, shard: Shard): Promise<void> {
     shard.moving = true;
-    void shard.inner?.unsubscribe();
     while (this.#shards.has(subscription) && !this.#closing.signal.aborted) {
+      forget(shard.inner);
       try {
         await this.#settle(shard);
-        break;
+        if (this.#isInPlace(shard)) break;
       } catch (error) {
         log.pool('%s: cannot resubscribe: %s', this.#config.code, (error as Error).message);
         await sleep(RETRY_MS, undefined, { ref: false });
@@ -123,7 +145,7 @@ export class ClusterSubscriptions {
       command: (...args) => server.command(...args),
       lease: async (...args) => {
         const lease = await server.lease(...args);
-        lease.link.client.on('sharded-channel-moved', () => void this.#masters.refresh());
+        lease.link.client.on('sharded-channel-moved', (channel: string) => this.#lose(server, channel));
         return lease;
       },
     };
