@@ -9,6 +9,9 @@ export class Waiter {
   readonly claim: Claim;
   /** When it first asked, on the clock of `performance.now()`. */
   askedAt: number | undefined;
+  /** Whether a request for it is under way, and whether there is reason for another. */
+  asking = false;
+  toAsk = false;
   /** Why Redis could not be asked the last time. */
   trouble: Error | undefined;
   /** Set while and after it leaves the queue of its own accord: it is not asked for any more. */

@@ -120,7 +120,19 @@ export class WaitingRoom {
     else this.#look(waiter, 0);
   }
 
+  // One request at a time: of two, sent on in a cluster or over two lanes, the second may come first, and the claim be queued twice.
   async #ask(waiter: Waiter): Promise<void> {
+    waiter.toAsk = true;
+    if (waiter.asking) return;
+    waiter.asking = true;
+    while (waiter.toAsk && !waiter.over && !waiter.leaving) {
+      waiter.toAsk = false;
+      await this.#askNow(waiter);
+    }
+    waiter.asking = false;
+  }
+
+  async #askNow(waiter: Waiter): Promise<void> {
     try {
       // Before the claim is queued, or its grant would reach nobody.
       await this.#channel.open();

@@ -69,6 +69,37 @@ describe('a request that comes late leaves nothing behind', () => {
     await eventually(async () => expect(await locker.inspect(key)).toMatchObject({ held: false, waiting: 0 }));
   });
 
+  test('it is executed after one that was sent later: its waiter is queued once', async () => {
+    const key = newKey();
+    const pool = poolOn(server());
+    const late = gate();
+    let requests = 0;
+    let resubscribed = false;
+    const locker = new Locker({
+      ...storeOf(pool, { before: (script) => script === obtainExclusiveWaiting && ++requests === 1 && late.opened }),
+      subscribe: (channel, listener, { onResubscribe }) =>
+        pool.subscribe(channel, listener, {
+          onResubscribe() {
+            onResubscribe();
+            resubscribed = true;
+          },
+        }),
+    });
+    const holder = await lockerOn(server()).obtain(key, '1m');
+    const waiter = locker.obtain(key, '1m', '10s');
+    await eventually(() => requests === 1);
+    // Who waits asks again when its subscription is back.
+    await server().cli('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await eventually(() => resubscribed);
+    await locker.inspect(key);
+    late.open();
+    await eventually(async () => requests === 2 && (await locker.inspect(key)).waiting > 0);
+    expect((await locker.inspect(key)).waiting).toBe(1);
+    await holder?.release();
+    expect(await (await waiter)?.release()).toBe(true);
+    expect(await locker.inspect(key)).toMatchObject({ held: false, waiting: 0 });
+  });
+
   /** Obtained on giving up, because the holder released while the request to wait was on its way. */
   async function obtainedInTheEnd(key: string, on: Parameters<typeof storeOf>[1]) {
     const holder = await lockerOn(server()).obtain(key, '1m');
