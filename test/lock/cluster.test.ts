@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CrossSlotError, type Lock, type Locker, type PoolOptions, type RedisPool, Registry } from '../../src/index.js';
-import { type RedisCluster, startCluster } from '../../src/testing/index.js';
+import { type RedisCluster, type RedisServer, startCluster } from '../../src/testing/index.js';
 import { failure } from '../support/engine.js';
 import { eventually } from '../support/redis.js';
 import { engineOf } from '../topology/support.js';
-import { newKey, startContender, waitersOf } from './support.js';
+import { Contest } from './contest.js';
+import { type Contender, newKey, startContender, waitersOf } from './support.js';
 
 let cluster: RedisCluster;
 beforeAll(async () => {
@@ -309,3 +310,85 @@ function queued(key: string, count: number): Promise<unknown> {
   const queue = `lagoon:locks${pool().slotTag(key)}:${key}`;
   return eventually(async () => (await (await cluster.nodeOf(key)).cli('LLEN', queue)) === count);
 }
+
+describe('a slot that moves', () => {
+  /** A master other than the one that has the key. */
+  async function another(key: string) {
+    const owner = await cluster.nodeOf(key);
+    return (await cluster.masters()).find((master) => master !== owner) as RedisServer;
+  }
+
+  test('takes held locks and those who wait for them along, however many of their keys are ahead', async () => {
+    const other = await startContender({ cluster: cluster.addresses });
+    const [from, to] = (await cluster.masters()) as [RedisServer, RedisServer];
+    // All in one direction: two servers that send each other keys wait for each other.
+    const keys: string[] = [];
+    while (keys.length < 4) {
+      const key = newKey('moving');
+      if ((await cluster.nodeOf(key)) === from) keys.push(key);
+    }
+    await Promise.all(keys.map((key, ahead) => moveHeld(key, to, ahead, other)));
+  });
+
+  /** `ahead`: so many of the three keys, which are the lock, its queue and the book, are on the new side for a long time. */
+  async function moveHeld(key: string, to: RedisServer, ahead: number, other: Contender): Promise<void> {
+    const [a, b] = lockers(2) as [Locker, Locker];
+    const ttl = 3_000;
+    const holder = (await a.obtain(key, ttl, 0, { autoRenew: true })) as Lock;
+    const fences = [holder.fence];
+    const waiters: Promise<void>[] = [];
+    for (const [i, contestant] of [b, other, a, other, b].entries()) {
+      const wait = async () => {
+        const lock = await contestant.obtain(key, 60_000, 20_000);
+        fences.push(lock?.fence ?? 0);
+        await lock?.release();
+      };
+      waiters.push(wait());
+      await waitersOf(b, key, i + 1);
+    }
+    const move = await cluster.startMovingSlot(key, to);
+    expect(await move.moveKeys(ahead)).toBe(ahead);
+    const renewals: number[] = [];
+    let slippedIn = false;
+    let moving = true;
+    const intruder = b.obtain(key, '1m').then((lock) => {
+      if (moving && lock) slippedIn = true;
+      return lock?.release();
+    });
+    // It is renewed on whichever side it is.
+    await eventually(() => {
+      if (renewals.at(-1) !== holder.expiresAt) renewals.push(holder.expiresAt);
+      return renewals.length === 3;
+    });
+    expect(holder.held).toBe(true);
+    const released = holder.release();
+    moving = false;
+    await move.finish();
+    expect(await released).toBe(true);
+    expect(slippedIn).toBe(false);
+    await Promise.all([intruder, ...waiters]);
+    expect(fences).toHaveLength(6);
+    expect(fences).toEqual([...new Set(fences)].sort((x, y) => x - y));
+    await free(b, key);
+  }
+
+  test('again and again under load: everybody ends, nobody overlaps, fences grow', async () => {
+    const contenders = await Promise.all(cluster.addresses.slice(0, 2).map((it) => startContender({ cluster: [it] })));
+    const key = newKey('load');
+    const contest = new Contest(key, [...lockers(3), ...contenders, ...contenders], { ttl: 10_000, wait: 10_000 });
+    for (let moves = 0; moves < 6; moves++) {
+      const before = contest.holds.length;
+      await eventually(() => contest.holds.length > before + 20, { timeout: 10_000 });
+      await cluster.moveSlot(key, await another(key));
+    }
+    const before = contest.holds.length;
+    await eventually(() => contest.holds.length > before + 20, { timeout: 10_000 });
+    await contest.stop();
+    expect(contest.unexpected).toEqual([]);
+    expect(contest.failed).toBe(0);
+    expect(contest.overlaps).toBe(0);
+    expect(contest.fencesGrow).toBe(true);
+    expect(contest.guarded).toMatchObject({ refused: 0, value: contest.holds.length });
+    await free(lockers(1)[0] as Locker, key);
+  });
+});
