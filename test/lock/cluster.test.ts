@@ -1,6 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CrossSlotError, type Lock, type Locker, type PoolOptions, type RedisPool, Registry } from '../../src/index.js';
+import {
+  CrossSlotError,
+  type Lock,
+  type Locker,
+  type PoolOptions,
+  type RedisPool,
+  Registry,
+  ReplyError,
+} from '../../src/index.js';
 import { type RedisCluster, type RedisServer, startCluster } from '../../src/testing/index.js';
 import { failure } from '../support/engine.js';
 import { eventually } from '../support/redis.js';
@@ -295,6 +303,22 @@ describe('waiting on a cluster', () => {
       await eventually(async () => redis.stats().subscriptions === 0);
       for (const key of keys) expect(await channelsOf(key)).toBe(0);
     }
+  });
+});
+
+describe('a cluster of servers older than Redis 7', () => {
+  test('has locks, and says at once why nobody can wait for them', async () => {
+    // No such server is at hand; what it lacks is taken from this one.
+    const args = ['--rename-command', 'SSUBSCRIBE', ''];
+    await using old = await startCluster({ masters: 1, replicasPerMaster: 0, args });
+    const locker = engineOf(new Registry().registerRedisCluster(old.addresses)).getRedis().getLocker();
+    const lock = await locker.obtain('key', '1m');
+    expect(await locker.obtain('key', '1m')).toBeNull();
+    const error = await failure(locker.obtain('key', '1m', '1m'));
+    expect(error).toBeInstanceOf(ReplyError);
+    expect(error?.message).toMatch(/^ERR Waiting for a lock in a cluster needs sharded messages .* since version 7/);
+    expect(await lock?.release()).toBe(true);
+    expect(await (await locker.obtain('key', '1m', '1m'))?.release()).toBe(true);
   });
 });
 
