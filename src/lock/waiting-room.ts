@@ -1,3 +1,4 @@
+import { BoundedMap } from '../bounded-map.js';
 import { MAX_TIMER_MS } from '../duration.js';
 import { ClosedError, isUnavailable } from '../errors.js';
 import { log } from '../observe/debug.js';
@@ -16,6 +17,8 @@ const STRANGER_LOOK_MS = 300;
 const RETRY_MS = 200;
 /** The book forgets after a minute that somebody waits: so often every line says it again. */
 const SAY_AGAIN_MS = 20_000;
+/** A server that took over may grant anew what the last one granted just before: so many waits that are over are remembered. */
+const REMEMBERED = 256;
 
 /** The waiters of this process at one place; the first looks for all of them. */
 interface Line {
@@ -33,6 +36,7 @@ export class WaitingRoom {
   readonly #store: LockStore;
   readonly #requests: Requests;
   readonly #waiters = new Map<string, Waiter>();
+  readonly #ended = new BoundedMap<string, Waiter>(REMEMBERED);
   readonly #lines = new Map<string, Line>();
   #nextId = 0;
   #askingAll: NodeJS.Timeout | undefined;
@@ -89,7 +93,7 @@ export class WaitingRoom {
 
   /** Tells the waiters of this process that a reply granted their claims; the request was sent at `sentAt`. */
   deliver(grants: readonly Grant[], serverUs: string, sentAt: number): void {
-    for (const [id, fence] of grants) this.#waiters.get(id)?.grant(fence, serverUs, sentAt);
+    for (const [id, fence] of grants) this.#grant(id, fence, serverUs, sentAt);
   }
 
   /** A reply was lost that may have told waiters of this process of their grants: all ask again. */
@@ -113,11 +117,29 @@ export class WaitingRoom {
 
   #onMessage(message: string): void {
     const [id = '', fence, serverUs = ''] = message.split(' ');
-    const waiter = this.#waiters.get(id);
-    if (!waiter) return;
-    if (fence) waiter.grant(fence, serverUs);
+    if (fence) return this.#grant(id, fence, serverUs);
     // The holder's time is over sooner than it seemed.
-    else this.#look(waiter, 0);
+    const waiter = this.#waiters.get(id);
+    if (waiter) this.#look(waiter, 0);
+  }
+
+  #grant(id: string, fence: string, serverUs: string, notBefore?: number): void {
+    const waiter = this.#waiters.get(id);
+    if (waiter) return waiter.grant(fence, serverUs, notBefore);
+    const ended = this.#ended.get(id);
+    if (ended && ended.fence !== fence) void this.#giveBack(ended, fence);
+  }
+
+  // What comes to one who does not wait any more would be held for nobody until its TTL is over.
+  async #giveBack({ claim }: Waiter, fence: string): Promise<void> {
+    const sentAt = performance.now();
+    try {
+      const reply = await this.#requests.release(claim, fence);
+      if (typeof reply !== 'number') this.deliver(reply[2], reply[1], sentAt);
+    } catch (error) {
+      log.lock('cannot give back what nobody waits for: %s', (error as Error).message);
+      this.askAllSoon();
+    }
   }
 
   // One request at a time: of two, sent on in a cluster or over two lanes, the second may come first, and the claim be queued twice.
@@ -235,6 +257,7 @@ export class WaitingRoom {
 
   #forget(waiter: Waiter): void {
     this.#waiters.delete(waiter.id);
+    this.#ended.set(waiter.id, waiter);
     if (this.#waiters.size === 0) this.#channel.rest();
     const name = lineName(waiter.claim);
     const line = this.#lines.get(name);

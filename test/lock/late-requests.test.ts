@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { RedisPool } from '../../src/index.js';
+import type { Lock, RedisPool } from '../../src/index.js';
 import { Locker } from '../../src/lock/locker.js';
 import { leave, obtainExclusiveWaiting } from '../../src/lock/scripts.js';
 import type { LockStore } from '../../src/lock/store.js';
 import { eventually, useRedis } from '../support/redis.js';
-import { lockerOn, newKey, poolOn } from './support.js';
+import { lockerOn, newKey, poolOn, waitersOf } from './support.js';
 
 const server = useRedis();
 
@@ -98,6 +98,30 @@ describe('a request that comes late leaves nothing behind', () => {
     await holder?.release();
     expect(await (await waiter)?.release()).toBe(true);
     expect(await locker.inspect(key)).toMatchObject({ held: false, waiting: 0 });
+  });
+
+  test('its waiter is queued twice: what it is granted the second time goes to the next', async () => {
+    const key = newKey();
+    const [a, b, c] = [lockerOn(server()), lockerOn(server()), lockerOn(server())];
+    const holder = await a.obtain(key, '1m');
+    const waiting: Promise<Lock | null>[] = [];
+    for (const [i, locker] of [b, c].entries()) {
+      waiting.push(locker.obtain(key, '1m', '10s'));
+      await waitersOf(a, key, i + 1);
+    }
+    const [twice, other] = waiting as [Promise<Lock | null>, Promise<Lock | null>];
+    // As a replica that takes over before it has heard that the first is not queued any more; behind the others, and once more.
+    const queue = `lagoon:locks:${key}`;
+    const again = `redis.call('RPUSH', KEYS[1], redis.call('LINDEX', KEYS[1], 0))`;
+    await server().cli('EVAL', `${again} ${again}`, '1', queue);
+    const last = a.obtain(key, '1m', '10s');
+    await waitersOf(a, key, 5);
+    expect(await holder?.release()).toBe(true);
+    // It hears of the second time by a message, as another process releases, and of the third by the reply to giving that back.
+    expect(await (await twice)?.release()).toBe(true);
+    expect(await (await other)?.release()).toBe(true);
+    expect(await (await last)?.release()).toBe(true);
+    await eventually(async () => expect(await a.inspect(key)).toMatchObject({ held: false, waiting: 0 }));
   });
 
   /** Obtained on giving up, because the holder released while the request to wait was on its way. */
