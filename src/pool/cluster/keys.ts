@@ -1,5 +1,6 @@
-import { createCluster, type RedisArgument } from 'redis';
+import type { RedisArgument } from 'redis';
 import { CrossSlotError } from '../../errors.js';
+import { knownCommands } from '../known-commands.js';
 import { slotOf } from './slot.js';
 
 /** Where the keys of a command stand among its arguments, the name at 0: calls `visit` with the index of each, in order. */
@@ -73,25 +74,15 @@ const SPECS: readonly (readonly [spec: KeySpec, names: string])[] = [
   [MIGRATE, 'MIGRATE'],
 ];
 
-/** What node-redis's cluster client knows of every command, by module (`std` for Redis itself) and lower-case name. */
-interface ClusterClient {
-  readonly _policyResolver: { readonly policies: Record<string, Record<string, { isKeyless: boolean }>> };
-}
-
 /** The key at 1, as most commands have it. */
 const FIRST = at(1);
 
 let specs: ReadonlyMap<RedisArgument | undefined, KeySpec> | undefined;
 
-// Which commands there are, and which of them have no key, node-redis knows; its cluster client is made and never connected.
+// Which commands there are, and which of them have no key, node-redis knows.
 function makeSpecs(): ReadonlyMap<RedisArgument | undefined, KeySpec> {
   const made = new Map<RedisArgument | undefined, KeySpec>();
-  const client = createCluster({ rootNodes: [{}] }) as unknown as ClusterClient;
-  for (const [module, commands] of Object.entries(client._policyResolver.policies)) {
-    for (const [name, { isKeyless }] of Object.entries(commands)) {
-      made.set((module === 'std' ? name : `${module}.${name}`).toUpperCase(), isKeyless ? NO_KEYS : FIRST);
-    }
-  }
+  for (const [name, { isKeyless }] of knownCommands()) made.set(name, isKeyless ? NO_KEYS : FIRST);
   for (const [spec, names] of SPECS) for (const name of names.split(' ')) made.set(name, spec);
   return made;
 }
