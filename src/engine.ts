@@ -26,14 +26,14 @@ export interface CloseOptions {
 export interface PoolHealth extends PoolStats {
   /**
    * `up`: it answered a PING; `down`: it did not; `idle`: it was not used yet, and was not connected for the question. A
-   * cluster is `up` if every master is.
+   * cluster is `up` if every master is; replicas do not count.
    */
   readonly status: 'up' | 'down' | 'idle';
   /** Round trip of the PING in ms, if it answered; of a cluster, the longest. */
   readonly latencyMs?: number;
   /** Why it is down. */
   readonly error?: Error;
-  /** The servers that take its writes: one, or the masters of a cluster. */
+  /** The servers that take its writes: one, or the masters of a cluster; then the replicas that it reads from. */
   readonly nodes: readonly NodeHealth[];
 }
 
@@ -155,8 +155,9 @@ export class Engine<Names extends string = string> implements AsyncDisposable {
 async function poolHealth(deployment: Deployment): Promise<PoolHealth> {
   if (!deployment.used) return { status: 'idle', nodes: [], ...deployment.stats() };
   const nodes = await deployment.health();
-  const slowest = Math.max(...nodes.map(({ latencyMs = 0 }) => latencyMs));
-  const down = nodes.find(({ status }) => status === 'down');
+  const masters = nodes.filter(({ role }) => role === 'master');
+  const slowest = Math.max(...masters.map(({ latencyMs = 0 }) => latencyMs));
+  const down = masters.find(({ status }) => status === 'down');
   const outcome = down
     ? { status: 'down' as const, error: down.error as Error }
     : { status: 'up' as const, latencyMs: slowest };

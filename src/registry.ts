@@ -2,7 +2,13 @@ import { inspect } from 'node:util';
 import { readConfigFile } from './config/file.js';
 import { pointer, safeName } from './config/issues.js';
 import { emptyObject, isObject, type Json, type JsonObject, type Snapshot, snapshot } from './config/snapshot.js';
-import type { PasswordProvider, RegisterOptions, RegisterSentinelOptions, RegistryConfig } from './config/types.js';
+import type {
+  PasswordProvider,
+  RegisterClusterOptions,
+  RegisterOptions,
+  RegisterSentinelOptions,
+  RegistryConfig,
+} from './config/types.js';
 import { merge, type PoolCall, resolveDraft } from './config/validate.js';
 import { Engine } from './engine.js';
 import type { ConfigIssue } from './errors.js';
@@ -64,7 +70,7 @@ export class Registry<Names extends string = never> {
   registerRedisCluster<const Code extends string = 'default'>(
     seeds: readonly string[],
     code?: Code,
-    options?: RegisterOptions,
+    options?: RegisterClusterOptions,
   ): Registry<Names | Code> {
     return this.#register(code, { cluster: seeds }, options);
   }

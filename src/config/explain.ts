@@ -26,6 +26,10 @@ export function explain(error: ErrorObject): ConfigIssue | undefined {
   switch (error.keyword) {
     case 'type':
       return at(`must be ${typeNames(error.params.type as string | string[], place)}${got}`);
+    case 'enum':
+      return at(
+        `must be ${(error.params.allowedValues as string[]).map((value) => JSON.stringify(value)).join(' or ')}${got}`,
+      );
     case 'const':
       return at(`must be 0: a cluster has no other database${got}`);
     case 'minimum':
@@ -90,6 +94,9 @@ function unknown(error: ErrorObject, place: readonly string[]): ConfigIssue {
   const path = pointer(...place, name);
   if (isPool(place) && TOPOLOGY_NAMES.some((topology) => topology === name)) {
     return { path, message: `is one too many: a pool has ${ONE_OF}` };
+  }
+  if (isPool(place) && name === 'replicas') {
+    return { path, message: 'is for pools on Sentinel or a cluster: only they tell which servers are replicas' };
   }
   const allowed = propertyNames(error.parentSchema as Schema);
   const others = isPool(place) ? TOPOLOGY_NAMES : [];

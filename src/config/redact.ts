@@ -1,5 +1,5 @@
 import { formatEndpoint } from './address.js';
-import type { ResolvedPool, ResolvedTopology, TlsOptions } from './types.js';
+import type { ReplicaReads, ResolvedPool, ResolvedTopology, TlsOptions } from './types.js';
 
 /** Stands where a secret is set. */
 export const REDACTED = '<redacted>';
@@ -32,6 +32,8 @@ export interface PublicPoolConfig {
   readonly connectTimeout: number;
   readonly commandTimeout: number;
   readonly maxPending: number;
+  /** Of a pool on Sentinel or on a cluster: whether raw reads go to replicas. */
+  readonly replicas?: ReplicaReads;
   readonly reconnect: { readonly minDelay: number; readonly maxDelay: number };
   readonly pool: {
     readonly max: number;
@@ -62,6 +64,7 @@ export function publicConfig(pool: ResolvedPool): PublicPoolConfig {
     connectTimeout: pool.connectTimeoutMs,
     commandTimeout: pool.commandTimeoutMs,
     maxPending: pool.maxPending,
+    ...(topology.kind === 'standalone' ? undefined : { replicas: pool.replicas }),
     reconnect: { minDelay: reconnect.minDelayMs, maxDelay: reconnect.maxDelayMs },
     pool: { max, min, lanes, acquireTimeout: acquireTimeoutMs, idleTimeout: idleTimeoutMs, maxWaiting },
   };

@@ -34,6 +34,7 @@ export function resolvePool(code: string, config: PoolConfig, provider?: Passwor
     connectTimeoutMs: ms(given.connectTimeout, DEFAULTS.connectTimeout),
     commandTimeoutMs: ms(given.commandTimeout, DEFAULTS.commandTimeout),
     maxPending: given.maxPending ?? DEFAULTS.maxPending,
+    replicas: ('replicas' in given ? given.replicas : undefined) ?? DEFAULTS.replicas,
     reconnect: resolveReconnect(given),
     pool: resolveBudget(given),
   });

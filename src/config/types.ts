@@ -59,6 +59,18 @@ export interface PoolOptions {
   pool?: ConnectionBudget;
 }
 
+/** Where a pool reads: `never` from a replica, or from one if there is one in order (`prefer`). */
+export type ReplicaReads = 'never' | 'prefer';
+
+/** What only pools can have whose servers have replicas that the pool finds. */
+export interface ReplicaOptions {
+  /**
+   * Whether raw commands that only read go to a replica: default `never`. With `prefer` they go to one that is connected and in
+   * order, and may then read what is some time old. Locks, limits, caches, scripts and transactions never do.
+   */
+  replicas?: ReplicaReads;
+}
+
 /** Gives the password of each new connection; one that was rotated is picked up when connections are replaced. */
 export type PasswordProvider = () => string | Promise<string>;
 
@@ -71,6 +83,9 @@ export interface RegisterOptions extends Omit<PoolOptions, 'password'> {
 /** {@link RegisterOptions} of a pool on Redis Sentinel. */
 export interface RegisterSentinelOptions extends RegisterOptions, Omit<SentinelPoolOptions, keyof PoolOptions> {}
 
+/** {@link RegisterOptions} of a pool on a Redis Cluster. */
+export interface RegisterClusterOptions extends RegisterOptions, ReplicaOptions {}
+
 /** A pool on one Redis server. */
 export interface StandalonePoolConfig extends PoolOptions {
   /** `host:port`, `[ipv6]:port`, `/path/redis.sock`, or a `redis://` / `rediss://` URL. */
@@ -80,7 +95,7 @@ export interface StandalonePoolConfig extends PoolOptions {
 }
 
 /** Options of a pool on Redis Sentinel. */
-export interface SentinelPoolOptions extends PoolOptions {
+export interface SentinelPoolOptions extends PoolOptions, ReplicaOptions {
   /** ACL user of the sentinels themselves; `username` is that of the servers. Default: the sentinels' `default` user. */
   sentinelUsername?: string;
   /** Password of the sentinels themselves; `password` is that of the servers. Default: none. */
@@ -100,7 +115,7 @@ export interface SentinelPoolConfig extends SentinelPoolOptions {
 }
 
 /** A pool on a Redis Cluster. */
-export interface ClusterPoolConfig extends PoolOptions {
+export interface ClusterPoolConfig extends PoolOptions, ReplicaOptions {
   /** `host:port` of some of the nodes. */
   cluster: string[];
   /** A cluster has database 0 only. */
@@ -146,6 +161,8 @@ export interface ResolvedPool {
   readonly connectTimeoutMs: number;
   readonly commandTimeoutMs: number;
   readonly maxPending: number;
+  /** Of one server always `never`. */
+  readonly replicas: ReplicaReads;
   readonly reconnect: { readonly minDelayMs: number; readonly maxDelayMs: number };
   readonly pool: {
     readonly max: number;

@@ -9,7 +9,10 @@ const SEPARATOR = '::';
 const SCAN_COUNT = 500;
 
 /** What is needed of a pool. */
-export type KeyvPool = Pick<RedisPool, 'exists' | 'get' | 'getPoolConfig' | 'scanIterator' | 'set' | 'unlink'>;
+export interface KeyvPool
+  extends Pick<RedisPool, 'exists' | 'get' | 'getPoolConfig' | 'scanIterator' | 'set' | 'unlink'> {
+  withReplicas(replicas: 'never'): KeyvPool;
+}
 
 /** Options of {@link KeyvLagoon}. */
 export interface KeyvLagoonOptions {
@@ -49,7 +52,8 @@ export class KeyvLagoon {
       throw new InvalidArgumentError('KeyvLagoon needs a pool, such as engine.getRedis()');
     }
     if (typeof prefix !== 'string') throw new InvalidArgumentError('prefix must be a string');
-    this.#pool = pool;
+    // What was set must be there at once, as in any store.
+    this.#pool = pool.withReplicas('never');
     this.#prefix = prefix;
     // Each Keyv of a store listens, and never stops to.
     this.#events.setMaxListeners(0);

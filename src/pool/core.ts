@@ -1,5 +1,5 @@
 import type { TypeMapping } from 'redis';
-import type { ResolvedPool } from '../config/types.js';
+import type { ReplicaReads, ResolvedPool } from '../config/types.js';
 import type { LagoonError } from '../errors.js';
 import type { QueryLog } from '../observe/query-log.js';
 import { aborted, whenAborted } from './abort.js';
@@ -17,6 +17,8 @@ export interface CommandOptions {
   readonly typeMapping?: TypeMapping;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
+  /** Counts only where the configuration of the pool prefers replicas. */
+  readonly replicas?: ReplicaReads;
 }
 
 /** The part of a lane or a lease that ends one command early. */

@@ -3,11 +3,16 @@ import type { ResolvedPool } from '../config/types.js';
 import type { QueryLog } from '../observe/query-log.js';
 import { Cluster } from './cluster/cluster.js';
 import type { CommandOptions, PoolCore } from './core.js';
+import { Intake } from './intake.js';
 import type { MultiExecutor } from './multi.js';
 import type { CommandArgs, ReplyTransform } from './node-redis.js';
+import type { ReplicaDirectory } from './replicas/directory.js';
+import { PrefersReplicas } from './replicas/prefers-replicas.js';
+import { Replicas } from './replicas/replicas.js';
 import { SingleServer } from './single-server.js';
 import type { NodeHealth, PoolStats } from './stats.js';
 import type { Subscription, SubscriptionKind, SubscriptionRequest } from './subscription.js';
+import { Sentinels } from './topology/sentinel.js';
 import type { Tracking, TrackingListener, TrackingOptions } from './tracking.js';
 
 /** What a named pool leads to: one server, of which there may be replicas, or the masters of a cluster. */
@@ -72,5 +77,26 @@ export interface Deployment {
 /** What the configuration of a pool asks for. */
 export function createDeployment(pool: ResolvedPool, queryLog: QueryLog): Deployment {
   const { topology } = pool;
+  if (pool.replicas === 'prefer') return createPreferringReplicas(pool, queryLog);
   return topology.kind === 'cluster' ? new Cluster(pool, topology.nodes, queryLog) : new SingleServer(pool, queryLog);
+}
+
+function createPreferringReplicas(pool: ResolvedPool, queryLog: QueryLog): Deployment {
+  const { topology } = pool;
+  // One for all servers: what is in flight to masters and to replicas counts together.
+  const intake = new Intake(pool.code, pool.maxPending);
+  const prefer = (masters: Deployment, directory: ReplicaDirectory) =>
+    new PrefersReplicas(masters, new Replicas(pool, directory, queryLog, intake));
+  switch (topology.kind) {
+    case 'standalone':
+      throw new TypeError('nobody names the replicas of one server');
+    case 'sentinel': {
+      const sentinels = new Sentinels(pool, topology);
+      return prefer(new SingleServer(pool, queryLog, sentinels, intake), sentinels);
+    }
+    case 'cluster': {
+      const cluster = new Cluster(pool, topology.nodes, queryLog, intake);
+      return prefer(cluster, cluster.replicas);
+    }
+  }
 }

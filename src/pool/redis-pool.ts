@@ -3,6 +3,7 @@ import { Cache } from '../cache/cache.js';
 import type { CacheOptions } from '../cache/options.js';
 import type { CacheStore } from '../cache/store.js';
 import { type PublicPoolConfig, publicConfig } from '../config/redact.js';
+import type { ReplicaReads } from '../config/types.js';
 import { type Duration, positiveMs } from '../duration.js';
 import { InvalidArgumentError, ReplyError } from '../errors.js';
 import { RateLimiter } from '../limit/limiter.js';
@@ -110,7 +111,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    * @throws {InvalidArgumentError} for an option that cannot be right.
    */
   getCache<T = unknown>(options: CacheOptions<T> = {}): Cache<T> {
-    return new Cache(this as unknown as CacheStore, options);
+    return new Cache(this.withReplicas('never') as unknown as CacheStore, options);
   }
 
   /** @internal */
@@ -151,6 +152,19 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    */
   withTimeout(timeout: Duration): this {
     return this.#view({ timeoutMs: positiveMs(timeout, 'withTimeout') });
+  }
+
+  /**
+   * The same pool with `never`: reads go to the master, as for what was just written; with `prefer`: to a replica again. A pool
+   * that was not registered with `replicas: 'prefer'` reads from the master with either.
+   *
+   * @throws {InvalidArgumentError} for anything else.
+   */
+  withReplicas(replicas: ReplicaReads): this {
+    if (replicas !== 'never' && replicas !== 'prefer') {
+      throw new InvalidArgumentError(`withReplicas takes 'never' or 'prefer', got ${String(replicas)}`);
+    }
+    return this.#view({ replicas });
   }
 
   /**

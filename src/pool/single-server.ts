@@ -6,11 +6,13 @@ import { runBlocking } from './blocking.js';
 import { connectLanes } from './connect-lanes.js';
 import { type CommandOptions, PoolCore } from './core.js';
 import type { Deployment } from './deployment.js';
+import type { Intake } from './intake.js';
 import { type MultiExecutor, onConnection } from './multi.js';
 import type { CommandArgs, ReplyTransform } from './node-redis.js';
 import { askHealth, type NodeHealth, type PoolStats, serverStats } from './stats.js';
 import type { Subscription, SubscriptionKind, SubscriptionRequest } from './subscription.js';
 import { Subscriptions } from './subscriptions.js';
+import type { Topology } from './topology/topology.js';
 import { ServerTracking, type Tracking, type TrackingListener, type TrackingOptions } from './tracking.js';
 
 /** One server: standalone, or the master that sentinels name. */
@@ -19,9 +21,10 @@ export class SingleServer implements Deployment {
   readonly #core: PoolCore;
   readonly #subscriptions: Subscriptions;
 
-  constructor(config: ResolvedPool, queryLog: QueryLog) {
+  /** For `topology` and `intake` see {@link PoolCore}. */
+  constructor(config: ResolvedPool, queryLog: QueryLog, topology?: Topology, intake?: Intake) {
     this.config = config;
-    this.#core = new PoolCore(config, queryLog);
+    this.#core = new PoolCore(config, queryLog, topology, intake);
     this.#subscriptions = new Subscriptions(this.#core);
   }
 

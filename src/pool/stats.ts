@@ -1,6 +1,6 @@
 import type { PoolCore } from './core.js';
 
-/** What a pool is doing at one moment; of a cluster, all its masters together. */
+/** What a pool is doing at one moment; of several servers, all of them together. */
 export interface PoolStats {
   /** Connections that are open, whatever for. */
   readonly connections: number;
@@ -28,6 +28,8 @@ export interface PoolStats {
 
 /** How the server at one address is doing. */
 export interface NodeHealth {
+  /** What it is to the pool. */
+  readonly role: 'master' | 'replica';
   /** `host:port`, or the path of a socket. */
   readonly address: string;
   /** `up`: it answered a PING; `down`: it did not. */
@@ -70,12 +72,16 @@ export function addStats(each: readonly ServerStats[]): ServerStats {
 }
 
 /** Asks a server for a PING. Never rejects. */
-export async function askHealth(core: PoolCore, address: string): Promise<NodeHealth> {
+export async function askHealth(
+  core: PoolCore,
+  address: string,
+  role: NodeHealth['role'] = 'master',
+): Promise<NodeHealth> {
   const startedAt = performance.now();
   const outcome = await core.submit(['PING'], undefined, {}).then(
     () => ({ status: 'up' as const, latencyMs: performance.now() - startedAt }),
     (error: Error) => ({ status: 'down' as const, error }),
   );
   const { lanes, leases } = serverStats(core);
-  return { address, ...outcome, lanes, leases };
+  return { address, role, ...outcome, lanes, leases };
 }

@@ -56,9 +56,12 @@ describe('the public configuration of a pool', () => {
     ['/run/redis.sock:3', { topology: 'standalone', address: '/run/redis.sock', database: 3 }],
     [
       { sentinel: { master: 'mymaster', nodes: ['a', 'b:2'] } },
-      { topology: 'sentinel', master: 'mymaster', address: 'a:26379,b:2' },
+      { topology: 'sentinel', master: 'mymaster', address: 'a:26379,b:2', replicas: 'never' },
     ],
-    [{ cluster: ['a', '[::1]:2'] }, { topology: 'cluster', address: 'a:6379,[::1]:2' }],
+    [
+      { cluster: ['a', '[::1]:2'], replicas: 'prefer' as const },
+      { topology: 'cluster', address: 'a:6379,[::1]:2', replicas: 'prefer' },
+    ],
   ])('of %j says where it leads', (config, expected) => {
     expect(publicConfig(resolvePool('a', config))).toMatchObject(expected);
   });

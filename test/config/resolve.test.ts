@@ -14,6 +14,7 @@ test('a pool of which nothing is said has the documented defaults, in ms', () =>
     connectTimeoutMs: 5_000,
     commandTimeoutMs: 5_000,
     maxPending: 100_000,
+    replicas: 'never',
     reconnect: { minDelayMs: 50, maxDelayMs: 500 },
     pool: { max: 10, min: 0, lanes: 1, acquireTimeoutMs: 3_000, idleTimeoutMs: 30_000, maxWaiting: 1_000 },
   });
@@ -48,9 +49,17 @@ test('every option that is given arrives', () => {
     connectTimeoutMs: 1_000,
     commandTimeoutMs: 2,
     maxPending: 3,
+    replicas: 'never',
     reconnect: { minDelayMs: 4, maxDelayMs: 5 },
     pool: { max: 6, min: 5, lanes: 4, acquireTimeoutMs: 60_000, idleTimeoutMs: 3_600_000, maxWaiting: 0 },
   });
+});
+
+test('replicas are preferred where that was asked for', () => {
+  const cluster = { cluster: ['h'] };
+  expect(resolvePool('a', { ...cluster, replicas: 'prefer' }).replicas).toBe('prefer');
+  expect(resolvePool('a', { ...cluster, replicas: 'never' }).replicas).toBe('never');
+  expect(resolvePool('a', cluster).replicas).toBe('never');
 });
 
 test('a URL gives user, password, TLS and database; empty options leave them as they are', () => {

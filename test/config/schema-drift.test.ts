@@ -65,9 +65,10 @@ const TABLES = {
     sentinelUsername: 'string?',
     sentinelPassword: 'string?',
     database: 'integer?',
+    replicas: 'string?',
   } satisfies Table<Own<SentinelPoolConfig>>,
   sentinel: { master: 'string', nodes: 'array' } satisfies Table<SentinelPoolConfig['sentinel']>,
-  clusterPool: { cluster: 'array', database: 'integer?' } satisfies Table<Own<ClusterPoolConfig>>,
+  clusterPool: { cluster: 'array', database: 'integer?', replicas: 'string?' } satisfies Table<Own<ClusterPoolConfig>>,
   poolOptions: {
     username: 'string?',
     password: 'string?',

@@ -132,6 +132,24 @@ describe('a problem is found and explained:', () => {
       '/pools/a/zzzzzzzz',
       /^"zzzzzzzz" is not a property here \(allowed/,
     ],
+    [
+      'replicas of one server',
+      pool({ replicas: 'prefer' }),
+      '/pools/a/replicas',
+      /^is for pools on Sentinel or a cluster: only they tell which servers are replicas$/,
+    ],
+    [
+      'replicas that are always read from',
+      { pools: { a: { cluster: ['h'], replicas: 'always' } } },
+      '/pools/a/replicas',
+      /^must be "never" or "prefer", got a string$/,
+    ],
+    [
+      'replicas by a wrong type',
+      { pools: { a: { sentinel: { master: 'm', nodes: ['h'] }, replicas: true } } },
+      '/pools/a/replicas',
+      /^must be a string, got true$/,
+    ],
     ['a misspelt pool option', pool({ pool: { maxs: 1 } }), '/pools/a/pool/maxs', /did you mean "max"\?/],
     [
       'a misspelt TLS option',

@@ -105,6 +105,9 @@ function losing(lost: string): KeyvPool {
     scanIterator: (options) => redis.scanIterator(options),
     set: (...args) => redis.set(...args),
     unlink: (keys) => redis.unlink(keys),
+    withReplicas() {
+      return this;
+    },
   };
 }
 

@@ -37,6 +37,8 @@ describe('a pool', () => {
     void redis.sendCommand(['SET', 'key', 5]);
     // @ts-expect-error not a unit
     redis.withTimeout('5 seconds');
+    // @ts-expect-error neither 'never' nor 'prefer'
+    redis.withReplicas('always');
   });
 
   test('has nothing that would change or end a shared connection', () => {

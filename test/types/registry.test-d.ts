@@ -112,6 +112,19 @@ describe('the compiler refuses', () => {
     new Registry().registerRedisSentinel('m', 'h:26379');
   });
 
+  test('replicas of a single server, or any other word for them', () => {
+    new Registry()
+      .registerRedisSentinel('m', ['h'], 0, 'a', { replicas: 'prefer' })
+      .registerRedisCluster(['h'], 'b', { replicas: 'never' });
+    Registry.fromConfig({ pools: { a: { cluster: ['h'], replicas: 'prefer' } } });
+    // @ts-expect-error nobody would tell which servers these are
+    new Registry().registerRedis('h', 0, 'a', { replicas: 'prefer' });
+    // @ts-expect-error
+    new Registry().registerRedisCluster(['h'], 'a', { replicas: 'always' });
+    // @ts-expect-error
+    new Registry().registerRedisSentinel('m', ['h'], 0, 'a', { replicas: true });
+  });
+
   test('a duration without a unit', () => {
     expectTypeOf<'5s'>().toExtend<Duration>();
     expectTypeOf<'1.5h'>().toExtend<Duration>();

@@ -8,6 +8,7 @@ import type { Deployment } from '../deployment.js';
 import { Intake } from '../intake.js';
 import { executeMulti, type MultiExecutor, replyOrError } from '../multi.js';
 import type { CommandArgs, ReplyTransform } from '../node-redis.js';
+import type { ReplicaDirectory } from '../replicas/directory.js';
 import { addStats, askHealth, type NodeHealth, type PoolStats, serverStats } from '../stats.js';
 import type { Subscription, SubscriptionKind, SubscriptionRequest } from '../subscription.js';
 import type { Tracking, TrackingListener, TrackingOptions } from '../tracking.js';
@@ -30,9 +31,14 @@ export class Cluster implements Deployment {
   readonly #router: SlotRouter;
   readonly #subscriptions: ClusterSubscriptions;
 
-  constructor(config: ResolvedPool, seeds: readonly Endpoint[], queryLog: QueryLog) {
+  constructor(
+    config: ResolvedPool,
+    seeds: readonly Endpoint[],
+    queryLog: QueryLog,
+    intake: Intake = new Intake(config.code, config.maxPending),
+  ) {
     this.config = config;
-    this.#intake = new Intake(config.code, config.maxPending);
+    this.#intake = intake;
     this.#masters = new Masters(config, seeds, queryLog, this.#intake);
     this.#router = new SlotRouter(this.#masters, this.#intake, config);
     this.#subscriptions = new ClusterSubscriptions(config, this.#intake.closing, this.#masters, this.#router);
@@ -44,6 +50,11 @@ export class Cluster implements Deployment {
 
   get used(): boolean {
     return this.#masters.used;
+  }
+
+  /** Knows the replicas of the masters. */
+  get replicas(): ReplicaDirectory {
+    return this.#masters.replicas;
   }
 
   submit(args: CommandArgs, transform: ReplyTransform | undefined, options: CommandOptions): Promise<unknown> {

@@ -8,13 +8,24 @@ import { TopologyError } from '../topology/topology-error.js';
 /** The address of the master of each slot; a slot that nobody serves is missing. */
 export type SlotMap = readonly (string | undefined)[];
 
+/** What a node says of its cluster. */
+export interface ClusterMap {
+  readonly owners: SlotMap;
+  /** The addresses of the replicas by that of their master; none if the pool does not read from any. */
+  readonly replicas: ReadonlyMap<string, readonly string[]>;
+}
+
 /**
  * Asks several nodes at once who serves which slot, by node-redis's cluster client, and takes the first answer.
  *
  * @throws {TopologyError} if they refuse for a reason that will not pass.
  * @throws {ConnectionError} if none of them answers.
  */
-export async function discover(pool: ResolvedPool, nodes: readonly Endpoint[], signal: AbortSignal): Promise<SlotMap> {
+export async function discover(
+  pool: ResolvedPool,
+  nodes: readonly Endpoint[],
+  signal: AbortSignal,
+): Promise<ClusterMap> {
   const answered = new AbortController();
   const problems: (readonly [address: string, error: Error])[] = [];
   try {
@@ -36,12 +47,13 @@ export async function discover(pool: ResolvedPool, nodes: readonly Endpoint[], s
   }
 }
 
-async function ask(pool: ResolvedPool, node: Endpoint, signal: AbortSignal): Promise<SlotMap> {
+async function ask(pool: ResolvedPool, node: Endpoint, signal: AbortSignal): Promise<ClusterMap> {
   let problem: Error | undefined;
   const client = newClusterClient({
     rootNodes: [{ socket: { ...node } as NonNullable<RedisClientOptions['socket']> }],
     // It is asked once, and no connection of its own to the nodes is ever used.
     minimizeConnections: true,
+    useReplicas: pool.replicas === 'prefer',
     defaults: {
       socket: socketOptions(pool, node, signal),
       ...credentials(pool),
@@ -54,7 +66,13 @@ async function ask(pool: ResolvedPool, node: Endpoint, signal: AbortSignal): Pro
   });
   try {
     await client.connect();
-    return Array.from(client.slots, (shard) => shard?.master.address);
+    const shards = new Set(client.slots.filter((shard) => shard !== undefined));
+    return {
+      owners: Array.from(client.slots, (shard) => shard?.master.address),
+      replicas: new Map(
+        [...shards].map(({ master, replicas = [] }) => [master.address, replicas.map(({ address }) => address)]),
+      ),
+    };
   } catch (error) {
     // node-redis says only that no node is available; what it emitted says why.
     throw signal.aborted ? signal.reason : (problem ?? error);

@@ -8,8 +8,9 @@ import { PoolCore } from '../core.js';
 import type { Intake } from '../intake.js';
 import { standalone } from '../topology/standalone.js';
 import { TopologyError } from '../topology/topology-error.js';
-import { discover, endpointOf, type SlotMap } from './discovery.js';
+import { type ClusterMap, discover, endpointOf } from './discovery.js';
 import { ServerLeftError } from './redirect.js';
+import { ReplicaMap } from './replica-map.js';
 import { SilenceWatch } from './silence.js';
 import { SLOTS } from './slot.js';
 
@@ -17,11 +18,14 @@ import { SLOTS } from './slot.js';
 const WATCH_MS = 500;
 /** Asked again this often even if nothing seems wrong: who only subscribes never hears that a slot has moved. */
 const REFRESH_MS = 10_000;
+/** The same while a replica is missing. */
+const REPLICA_REFRESH_MS = 1_000;
 /** Least time between two rounds of asking. */
 const PAUSE_MS = 100;
 
 /** The masters of a cluster, and which of them has which slot. */
 export class Masters {
+  readonly replicas = new ReplicaMap(this);
   readonly #config: ResolvedPool;
   readonly #queryLog: QueryLog;
   readonly #intake: Intake;
@@ -150,12 +154,12 @@ export class Masters {
     return [...addresses].map(endpointOf);
   }
 
-  #apply(map: SlotMap): void {
+  #apply({ owners, replicas }: ClusterMap): void {
     const named = new Set<PoolCore>();
     let changed = false;
     let served = 0;
     for (let slot = 0; slot < SLOTS; slot++) {
-      const address = map[slot];
+      const address = owners[slot];
       const core = address === undefined ? undefined : this.at(address);
       if (core) {
         named.add(core);
@@ -177,6 +181,9 @@ export class Masters {
           );
     this.#retire(named);
     if (changed) this.#tell();
+    this.replicas.learn(
+      new Map([...replicas].map(([master, addresses]) => [this.at(master), addresses.map(endpointOf)])),
+    );
   }
 
   #tell(): void {
@@ -206,7 +213,8 @@ export class Masters {
       this.#silence.look(this.#byAddress.values()) ||
       this.#unnamed.size > 0 ||
       (this.#problem !== undefined && this.#intake.pending > 0);
-    if (suspicious || performance.now() - this.#refreshedAt > REFRESH_MS) void this.refresh();
+    const refreshMs = this.replicas.isMissingSome ? REPLICA_REFRESH_MS : REFRESH_MS;
+    if (suspicious || performance.now() - this.#refreshedAt > refreshMs) void this.refresh();
   }
 }
 

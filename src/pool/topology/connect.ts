@@ -23,6 +23,28 @@ export async function connect(pool: ResolvedPool, endpoint: Endpoint, signal: Ab
   }
 }
 
+/** As {@link connect}; the connection is closed again if `check` rejects. */
+export async function connectChecked(
+  pool: ResolvedPool,
+  endpoint: Endpoint,
+  signal: AbortSignal,
+  check: (link: QueueLink) => Promise<void>,
+): Promise<QueueLink> {
+  const link = await connect(pool, endpoint, signal);
+  const stop = () => link.destroy(signal.reason);
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await check(link);
+    return link;
+  } catch (error) {
+    const reason = link.lost ?? (error as Error);
+    link.destroy(reason);
+    throw reason;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
 let factory: ReturnType<typeof RedisClient.factory> | undefined;
 
 // node-redis builds a class with a method per command for every new set of options; one class serves all our connections.

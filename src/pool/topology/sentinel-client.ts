@@ -12,7 +12,12 @@ export interface MasterView {
   readonly port: number;
   /** Grows with every failover, so that of two views the one with the greater epoch is the later one. */
   readonly epoch: number;
+  /** Its replicas that this sentinel finds in order; none if the pool does not read from any. */
+  readonly replicas: readonly { readonly host: string; readonly port: number }[];
 }
+
+/** What a sentinel says of a server. */
+type Flags = Readonly<Record<string, string>>;
 
 /** One sentinel: asked for the master, and heard when it announces another. */
 export class SentinelClient {
@@ -75,9 +80,10 @@ export class SentinelClient {
     }, connectTimeoutMs).unref();
     try {
       this.#client ??= await this.#connect(ending);
-      const reply = await this.#client.sendCommand(['SENTINEL', 'MASTER', this.#topology.master]);
+      const asked = Promise.all([this.#say('MASTER'), this.#pool.replicas === 'prefer' ? this.#sayReplicas() : []]);
+      const [master, replicas] = await asked;
       if (ending !== this.#ending) return;
-      this.#view = readView(reply);
+      this.#view = { ...readMaster(master as Flags), replicas: replicas.flatMap(readReplica) };
       this.#problem = undefined;
       this.#named(this.#view);
     } catch (error) {
@@ -90,6 +96,19 @@ export class SentinelClient {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  #say(what: string): Promise<unknown> {
+    return (this.#client as NodeRedisClient).sendCommand(['SENTINEL', what, this.#topology.master]);
+  }
+
+  /** A sentinel that refuses to say is as good as any for the master. */
+  #sayReplicas(): Promise<Flags[]> {
+    return this.#say('REPLICAS').catch((error) => {
+      if (!(error instanceof ErrorReply)) throw error;
+      log.connection('%s: sentinel %s: %s', this.#pool.code, this.address, error.message);
+      return [];
+    }) as Promise<Flags[]>;
   }
 
   async #connect(ending: AbortController): Promise<NodeRedisClient> {
@@ -137,7 +156,12 @@ export class SentinelClient {
   }
 }
 
-function readView(reply: unknown): MasterView {
-  const { ip, port, 'config-epoch': epoch } = reply as Record<string, string>;
+function readMaster({ ip, port, 'config-epoch': epoch }: Flags): Omit<MasterView, 'replicas'> {
   return { host: String(ip), port: Number(port), epoch: Number(epoch) };
+}
+
+/** Where a replica is, if nothing is said against it. */
+function readReplica({ ip, port, flags = '', 'master-link-status': link }: Flags): MasterView['replicas'] {
+  const inOrder = link === 'ok' && !/down|disconnected/.test(flags);
+  return inOrder ? [{ host: String(ip), port: Number(port) }] : [];
 }

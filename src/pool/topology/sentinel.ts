@@ -1,11 +1,12 @@
 import { ErrorReply } from 'redis';
 import { formatEndpoint } from '../../config/address.js';
-import type { ResolvedPool, ResolvedTopology } from '../../config/types.js';
+import type { Endpoint, ResolvedPool, ResolvedTopology } from '../../config/types.js';
 import { ConnectionError } from '../../errors.js';
 import { log } from '../../observe/debug.js';
 import type { Link } from '../link.js';
 import type { QueueLink } from '../queue-link.js';
-import { connect } from './connect.js';
+import type { ReplicaDirectory, Shard } from '../replicas/directory.js';
+import { connectChecked } from './connect.js';
 import { type MasterView, SentinelClient } from './sentinel-client.js';
 import type { Topology } from './topology.js';
 import { TopologyError } from './topology-error.js';
@@ -17,7 +18,7 @@ const ASK_INTERVAL_MS = 1_000;
  * The master of a group that sentinels watch over. All of them are listened to, as each hears of a failover at its own
  * time, and what was agreed on last counts. When the master changes, every connection to the old one is closed.
  */
-export class Sentinels implements Topology {
+export class Sentinels implements Topology, ReplicaDirectory {
   readonly demotes = true;
   readonly #pool: ResolvedPool;
   readonly #name: string;
@@ -26,6 +27,7 @@ export class Sentinels implements Topology {
   readonly #links = new Map<QueueLink, string>();
   /** Called with the master as soon as a sentinel names one. */
   readonly #waiting = new Set<(master: MasterView) => void>();
+  readonly #replicaListeners = new Set<() => void>();
   #master: MasterView | undefined;
   /** The last attempt to connect to the master failed. */
   #doubted = false;
@@ -48,7 +50,8 @@ export class Sentinels implements Topology {
       const attempt = new AbortController();
       this.#attempts.set(attempt, formatEndpoint(master));
       try {
-        const link = await this.#openTo(master, AbortSignal.any([signal, attempt.signal]));
+        const either = AbortSignal.any([signal, attempt.signal]);
+        const link = await connectChecked(this.#pool, master, either, (opened) => verifyMaster(opened, master));
         this.#keep(link, master);
         return link;
       } catch (error) {
@@ -67,21 +70,25 @@ export class Sentinels implements Topology {
     for (const client of this.#clients) client.close();
   }
 
-  async #openTo(master: MasterView, signal: AbortSignal): Promise<QueueLink> {
-    const link = await connect(this.#pool, master, signal);
-    const stop = () => link.destroy(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
-    try {
-      await verifyMaster(link, master);
-      return link;
-    } catch (error) {
-      const reason = link.lost ?? (error as Error);
-      link.destroy(reason);
-      throw reason;
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
+  /** Every replica that one of the sentinels who name this master says is in order. */
+  replicas(): ReadonlyMap<Shard, readonly Endpoint[]> {
+    const { address } = this;
+    const views = this.#clients.flatMap(({ view }) => (view && formatEndpoint(view) === address ? view : []));
+    const endpoints = views.flatMap(({ replicas }) => replicas).map((one) => [formatEndpoint(one), one] as const);
+    const others = new Map(endpoints.filter(([replica]) => replica !== address));
+    return new Map([[this, [...others.values()]]]);
   }
+
+  shardOf(): Shard {
+    return this;
+  }
+
+  onReplicas(listener: () => void): void {
+    this.#replicaListeners.add(listener);
+  }
+
+  /** The sentinels are asked all the time. */
+  doubt(): void {}
 
   #keep(link: QueueLink, master: MasterView): void {
     for (const other of [...this.#links.keys()]) if (other.lost) this.#links.delete(other);
@@ -116,8 +123,8 @@ export class Sentinels implements Topology {
 
   #named(view: MasterView): void {
     // A sentinel that was cut off for a while, or was not told yet.
-    if (this.#master && view.epoch < this.#master.epoch) return;
-    this.#switchTo(view);
+    if (!this.#master || view.epoch >= this.#master.epoch) this.#switchTo(view);
+    for (const listener of this.#replicaListeners) listener();
   }
 
   #switchTo(master: MasterView): void {
