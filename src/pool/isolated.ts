@@ -15,6 +15,16 @@ import type { Lease } from './lease.js';
 import { createMulti, onConnection } from './multi.js';
 import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
 import type { PendingCommand } from './pending-command.js';
+import {
+  checkCall,
+  encodeArguments,
+  encodeKeys,
+  evaluate,
+  type Script,
+  type ScriptArgument,
+  type SharedPart,
+} from './script.js';
+import { replyAlone } from './script-batch.js';
 
 type Client = RedisClientType;
 
@@ -68,6 +78,29 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
       submitTogether: (commands: readonly PendingCommand[]) => this.#submitTogether(commands),
     };
     return createMulti(onConnection(target), this.#core.config.keyPrefix) as unknown as MultiCommands<TM>;
+  }
+
+  /** As `runScript` of the pool, on this connection, and never together with another call. Not inside a raw MULTI. */
+  runScript<Reply>(
+    script: Script<Reply>,
+    keys: readonly RedisArgument[],
+    args: readonly ScriptArgument[] = [],
+    shared?: SharedPart,
+  ): Promise<Reply> {
+    try {
+      checkCall(script, keys, args);
+      const { config } = this.#core;
+      const reply = evaluate(
+        { config, submit: (command, transform) => this.send(command, transform, undefined) },
+        script,
+        encodeKeys(keys, config.keyPrefix, shared ? encodeKeys(shared.keys, config.keyPrefix, []) : []),
+        encodeArguments(args, shared ? encodeArguments(shared.args, []) : []),
+        {},
+      );
+      return replyAlone(script, reply);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Shows every command that the server executes; the connection is closed when the callback of `isolated` ends. */

@@ -1,11 +1,11 @@
-import { ErrorReply, type RedisArgument, type TypeMapping } from 'redis';
+import type { RedisArgument, TypeMapping } from 'redis';
 import { Cache } from '../cache/cache.js';
 import type { CacheOptions } from '../cache/options.js';
 import type { CacheStore } from '../cache/store.js';
 import { type PublicPoolConfig, publicConfig } from '../config/redact.js';
 import type { ReplicaReads } from '../config/types.js';
 import { type Duration, positiveMs } from '../duration.js';
-import { InvalidArgumentError, ReplyError } from '../errors.js';
+import { InvalidArgumentError } from '../errors.js';
 import { RateLimiter } from '../limit/limiter.js';
 import type { RateLimiterOptions } from '../limit/options.js';
 import { RateLimits } from '../limit/rate-limits.js';
@@ -35,7 +35,7 @@ import {
   type ScriptArgument,
   type SharedPart,
 } from './script.js';
-import { repliesOf } from './script-batch.js';
+import { replyAlone } from './script-batch.js';
 import type { PoolStats } from './stats.js';
 import type { MessageListener, Subscription, SubscriptionKind } from './subscription.js';
 import type { Tracking, TrackingListener, TrackingOptions } from './tracking.js';
@@ -280,18 +280,17 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
       const { keyPrefix } = deployment.config;
       // A batch has one timeout, the pool's; a call with a timeout of its own goes by itself.
       const batched = script.batch !== undefined && timeoutMs === undefined;
-      const reply = batched
-        ? this.#runtime.batcher(script, this.#batchOf(keys, shared)).run(keys, args, signal, shared)
-        : this.#alone(
-            script,
-            evaluate(
-              deployment,
-              script,
-              encodeKeys(keys, keyPrefix, shared ? encodeKeys(shared.keys, keyPrefix, []) : []),
-              encodeArguments(args, shared ? encodeArguments(shared.args, []) : []),
-              { ...(signal && { signal }), ...(timeoutMs && { timeoutMs }) },
-            ),
-          );
+      if (!batched) {
+        const reply = evaluate(
+          deployment,
+          script,
+          encodeKeys(keys, keyPrefix, shared ? encodeKeys(shared.keys, keyPrefix, []) : []),
+          encodeArguments(args, shared ? encodeArguments(shared.args, []) : []),
+          { ...(signal && { signal }), ...(timeoutMs && { timeoutMs }) },
+        );
+        return replyAlone(script, reply);
+      }
+      const reply = this.#runtime.batcher(script, this.#batchOf(keys, shared)).run(keys, args, signal, shared);
       const { transform } = script;
       return (transform ? reply.then(transform) : reply) as Promise<Reply>;
     } catch (error) {
@@ -330,13 +329,6 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     if (deployment.config.topology.kind !== 'cluster') return 0;
     const { keyPrefix } = deployment.config;
     return deployment.batchOf(encodeKeys(keys, keyPrefix, shared ? encodeKeys(shared.keys, keyPrefix, []) : []));
-  }
-
-  async #alone(script: Script, reply: Promise<unknown>): Promise<unknown> {
-    if (script.batch === undefined) return reply;
-    const [own] = repliesOf(await reply, 1);
-    if (own instanceof ErrorReply) throw new ReplyError(own.message, { cause: own });
-    return own;
   }
 
   #view(options: CommandOptions): this {

@@ -157,6 +157,15 @@ function deliver(calls: readonly Call[], reply: unknown): void {
   }
 }
 
+/** The reply of a call that had a script call to itself, as the script makes it. */
+export async function replyAlone<Reply>(script: Script<Reply>, reply: Promise<unknown>): Promise<Reply> {
+  const { batch, transform = (own: unknown) => own as Reply } = script;
+  if (batch === undefined) return transform(await reply);
+  const [own] = repliesOf(await reply, 1);
+  if (own instanceof ErrorReply) throw new ReplyError(own.message, { cause: own });
+  return transform(own);
+}
+
 /**
  * The replies of a batched script to so many calls; node-redis's error where a call failed. To one call, what is no array
  * is the reply.

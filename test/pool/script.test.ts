@@ -108,6 +108,44 @@ describe('runScript()', () => {
   });
 });
 
+describe('runScript() of an isolated connection', () => {
+  const redis = useRedis();
+  const open = usePools(redis);
+
+  test('runs there, known to the server or not, with the prefix and the transform', async () => {
+    const pool = open({ keyPrefix: 'p:' });
+    await pool.scriptFlush();
+    const [id, replies] = await pool.isolated(async (own) => {
+      const { count } = await own.runScript(BUMP, ['n'], [2]);
+      await own.watch('n');
+      return [await own.clientId(), [count, (await own.runScript(BUMP, ['n'], [3])).count]];
+    });
+    expect(replies).toEqual([2, 5]);
+    expect(await redis().cli('GET', 'p:n')).toBe('5');
+    // The connection went back clean.
+    expect(await pool.isolated((own) => own.clientId())).toBe(id);
+  });
+
+  test('gives a batched script its one call, with what it shares and with its error', async () => {
+    const both = defineScript<string>({
+      lua: `local replies = {}
+        for i = 2, #KEYS do
+          replies[i - 1] = ARGV[i] == 'bad' and redis.error_reply('BAD it is') or KEYS[1] .. KEYS[i] .. ARGV[1] .. ARGV[i]
+        end
+        return replies`,
+      keys: 1,
+      args: 1,
+      batch: 8,
+    });
+    const shared = { keys: ['k0'], args: ['a0'] };
+    await open().isolated(async (own) => {
+      expect(await own.runScript(both, ['k1'], ['a1'], shared)).toBe('k0k1a0a1');
+      expect(await failure(own.runScript(both, ['k1'], ['bad'], shared))).toMatchObject({ replyCode: 'BAD' });
+      expect(await failure(own.runScript(both, [], ['a1']))).toBeInstanceOf(InvalidArgumentError);
+    });
+  });
+});
+
 describe('defineScript()', () => {
   test('makes an immutable script that knows its SHA-1', () => {
     const script = defineScript({ lua: 'return 1' });
