@@ -54,7 +54,7 @@ export type { RateLimiter, WaitOptions } from './limit/limiter.js';
 export type { RateLimiterOptions, RateLimiterSettings, WhenDown } from './limit/options.js';
 export type { RateLimitAlgorithm, RateLimitRule } from './limit/quota.js';
 export type { RateLimitResult } from './limit/result.js';
-export { LockLostError, LockNotObtainedError } from './lock/errors.js';
+export { LockLostError, LockNotObtainedError, LockNotReplicatedError } from './lock/errors.js';
 export type { Lock } from './lock/lock.js';
 export type { Locker, LockState } from './lock/locker.js';
 export type { Mutex } from './lock/mutex.js';

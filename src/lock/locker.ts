@@ -13,6 +13,7 @@ import { Mutex } from './mutex.js';
 import type { ObtainOptions, ObtainsKind, WaitTimeout } from './obtain.js';
 import { ReadWriteLock } from './read-write-lock.js';
 import { Renewals } from './renewal.js';
+import { type Connections, checkReplicas, replicated } from './replicated.js';
 import { heldBy, Requests } from './requests.js';
 import { Reentrance, type RunOptions } from './run.js';
 import type { ObtainReply } from './scripts.js';
@@ -35,13 +36,13 @@ export interface LockState {
 export class Locker implements LockOwner, ObtainsKind {
   /** @internal */
   readonly renewals = new Renewals();
-  readonly #store: LockStore;
+  readonly #store: LockStore & Connections;
   readonly #requests: Requests;
   readonly #rooms: WaitingRooms;
   readonly #reentrance = new Reentrance(this);
 
   /** @internal */
-  constructor(store: LockStore) {
+  constructor(store: LockStore & Connections) {
     this.#store = store;
     this.#requests = new Requests(store, `lagoon:lock:${randomUUID()}`);
     this.#rooms = new WaitingRooms(store, this.#requests);
@@ -59,6 +60,7 @@ export class Locker implements LockOwner, ObtainsKind {
    *   cluster; nothing was sent.
    * @throws {AbortError} when the signal aborts. {@link ReplyError} if the key holds another type, or Redis is read-only.
    * @throws {ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked: not the same as not obtained.
+   * @throws {LockNotReplicatedError} if fewer than `replicas` replicas confirm it in time; it was given back.
    */
   obtain(
     keys: RedisArgument | readonly RedisArgument[],
@@ -128,7 +130,8 @@ export class Locker implements LockOwner, ObtainsKind {
   ): Promise<Lock | null> {
     const claim = this.#claim(kind, permits, Array.isArray(keys) ? keys : [keys as RedisArgument], ttl, options);
     const waitMs = waitTimeout === Number.POSITIVE_INFINITY ? waitTimeout : nonNegativeMs(waitTimeout, 'waitTimeout');
-    const { signal } = options;
+    const { signal, replicas } = options;
+    checkReplicas(replicas);
     if (signal?.aborted) throw aborted(signal);
     const sentAt = performance.now();
     // Nobody waits for most locks: one question without a place in the queue, before anything that waiting needs.
@@ -136,7 +139,8 @@ export class Locker implements LockOwner, ObtainsKind {
     const first = mayQueue ? undefined : heldBy(await this.#askOnce(claim, signal), sentAt, claim.ttlMs);
     const held = isNotOver(first) ? first : await this.#waitFor(first, claim, sentAt + waitMs, signal);
     if (!held) return null;
-    const lock = new Lock(this, claim, held);
+    const kept = replicas === undefined ? held : await replicated(this.#store, this, claim, held, replicas, signal);
+    const lock = new Lock(this, claim, kept);
     if (options.autoRenew) lock.autoRenew();
     return lock;
   }

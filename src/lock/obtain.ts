@@ -13,6 +13,12 @@ export interface ObtainOptions {
   signal?: AbortSignal;
   /** Whether the lock is renewed at every third of its `ttl` until it is released; default `false`. */
   autoRenew?: boolean;
+  /**
+   * Obtains it only if so many replicas of the master confirm within half of the `ttl`, and at most the pool's `commandTimeout`, that
+   * they have it; else it is given back, with a `LockNotReplicatedError`. Default: none is asked. It narrows the time in which a
+   * failover can forget the lock, and does not close it.
+   */
+  replicas?: number;
 }
 
 /** How long to wait: a duration, or `Infinity`. */

@@ -24,6 +24,16 @@ export function whenAborted(signal: AbortSignal, callback: () => void): () => vo
   return () => callbacks.delete(callback);
 }
 
+/** What becomes of `work`, or the abort if that comes first; how `work` ends is nobody's concern then. */
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const stop = whenAborted(signal, () => reject(aborted(signal)));
+    if (signal.aborted) reject(aborted(signal));
+    work.then(resolve, reject).finally(stop);
+  });
+}
+
 /** Resolves after some ms, or when `signal` aborts; keeps no process alive. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

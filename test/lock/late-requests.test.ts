@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Lock, RedisPool } from '../../src/index.js';
 import { Locker } from '../../src/lock/locker.js';
+import type { Connections } from '../../src/lock/replicated.js';
 import { leave, obtainExclusiveWaiting } from '../../src/lock/scripts.js';
 import type { LockStore } from '../../src/lock/store.js';
 import { eventually, useRedis } from '../support/redis.js';
@@ -31,7 +32,8 @@ function storeOf(pool: RedisPool, on: { before?(script: unknown): unknown; after
     subscribe: (channel, listener, options) => pool.subscribe(channel, listener, options),
     getPoolConfig: () => pool.getPoolConfig(),
     closing: pool.closing,
-  } satisfies LockStore as LockStore;
+    isolated: (fn, options) => pool.isolated(fn, options),
+  } satisfies LockStore & Connections as LockStore & Connections;
 }
 
 describe('a request that comes late leaves nothing behind', () => {

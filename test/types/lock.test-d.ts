@@ -11,7 +11,7 @@ describe('the locker of a pool', () => {
     expectTypeOf(locker.obtain('key', '1m')).toEqualTypeOf<Promise<Lock | null>>();
     expectTypeOf(locker.obtain(Buffer.from('key'), 1_000, '5s')).toEqualTypeOf<Promise<Lock | null>>();
     expectTypeOf(locker.obtain(['a', 'b'] as const, '1m', Number.POSITIVE_INFINITY)).resolves.toExtend<Lock | null>();
-    const options = { token: 't', metadata: 'm', signal: new AbortController().signal, autoRenew: true };
+    const options = { token: 't', metadata: 'm', signal: new AbortController().signal, autoRenew: true, replicas: 1 };
     expectTypeOf(locker.obtain('key', '1m', 0, options)).resolves.toExtend<Lock | null>();
   });
 

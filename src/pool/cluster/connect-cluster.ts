@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ConnectionError } from '../../errors.js';
-import { aborted, whenAborted } from '../abort.js';
+import { unlessAborted } from '../abort.js';
 import { connectLanes } from '../connect-lanes.js';
 import { TopologyError } from '../topology/topology-error.js';
 import type { Masters } from './masters.js';
@@ -33,13 +33,4 @@ export async function connectCluster(
       await sleep(RETRY_MS);
     }
   }
-}
-
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
-  return new Promise((resolve, reject) => {
-    const stop = whenAborted(signal, () => reject(aborted(signal)));
-    if (signal.aborted) reject(aborted(signal));
-    work.then(resolve, reject).finally(stop);
-  });
 }

@@ -1,11 +1,12 @@
 import type { RedisPool } from '../../../src/index.js';
+import type { Connections } from '../../../src/lock/replicated.js';
 import type { LockStore } from '../../../src/lock/store.js';
 
 /** In what a script is given: the place in the queue that is asked for, by one who did not stand there before. */
 const ASKS_ANEW = /^\d+ lagoon:lock:\S+ 0$/;
 
 /** The pool as the locks see it; `queued` is called with a claim's token when Redis has confirmed that it stands in the queue. */
-export function recording(pool: RedisPool, queued: (token: string) => void): LockStore {
+export function recording(pool: RedisPool, queued: (token: string) => void): LockStore & Connections {
   return {
     async runScript(script, keys, args = [], shared) {
       const reply = await pool.runScript(script, keys, args, shared);
@@ -18,5 +19,6 @@ export function recording(pool: RedisPool, queued: (token: string) => void): Loc
     subscribe: (channel, listener, options) => pool.subscribe(channel, listener, options),
     getPoolConfig: () => pool.getPoolConfig(),
     closing: pool.closing,
+    isolated: (fn, options) => pool.isolated(fn, options),
   };
 }
