@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Engine, InvalidArgumentError, type RedisPool, Registry } from '../../src/index.js';
+import {
+  type Engine,
+  InvalidArgumentError,
+  LockNotReplicatedError,
+  type RedisPool,
+  Registry,
+} from '../../src/index.js';
 import { KeyvLagoon } from '../../src/keyv/index.js';
 import {
   type RedisCluster,
@@ -9,6 +15,7 @@ import {
   startCluster,
   startSentinel,
 } from '../../src/testing/index.js';
+import { failure } from '../support/engine.js';
 import { eventually } from '../support/redis.js';
 import { engineOf, isFailover, unhandledDuring } from './support.js';
 
@@ -331,22 +338,54 @@ describe.each([
   });
 });
 
-test('locks of a pool that prefers replicas are the master’s', async () => {
-  const engine = onSentinel.open('prefer');
-  await engine.connect();
-  await reset(group.servers);
-  const locker = engine.getRedis().getLocker();
-  const lock = await locker.obtain('lock', '10s');
-  expect(await lock?.ttl()).toBeGreaterThan(0);
-  expect(await lock?.refresh('10s')).toBe(true);
-  expect(await locker.inspect('lock')).toMatchObject({ held: true });
-  const waiting = locker.obtain('lock', '10s', '5s');
-  await eventually(async () => (await locker.inspect('lock')).waiting === 1);
-  expect(await lock?.release()).toBe(true);
-  expect(await (await waiting)?.release()).toBe(true);
-  for (const command of ['evalsha', 'eval', 'mget', 'pttl', 'exists']) {
-    expect([command, await callsOf(await group.replicas(), command)]).toEqual([command, 0]);
-  }
+describe.each([
+  ['Sentinel', onSentinel],
+  ['a cluster', onCluster],
+])('a lock, on %s', (_, on) => {
+  test('is the master’s, though the pool prefers replicas', async () => {
+    const engine = on.open('prefer');
+    await engine.connect();
+    await reset(on.nodes);
+    const locker = engine.getRedis().getLocker();
+    const lock = await locker.obtain('lock', '10s');
+    expect(await lock?.ttl()).toBeGreaterThan(0);
+    expect(await lock?.refresh('10s')).toBe(true);
+    expect(await locker.inspect('lock')).toMatchObject({ held: true });
+    const waiting = locker.obtain('lock', '10s', '5s');
+    await eventually(async () => (await locker.inspect('lock')).waiting === 1);
+    expect(await lock?.release()).toBe(true);
+    expect(await (await waiting)?.release()).toBe(true);
+    const replicas = await on.replicas();
+    for (const command of ['evalsha', 'eval', 'mget', 'pttl', 'exists']) {
+      expect([command, await callsOf(replicas, command)]).toEqual([command, 0]);
+    }
+  });
+
+  test('is confirmed by replicas of the master that has its key', async () => {
+    const engine = on.open();
+    const redis = engine.getRedis();
+    const locker = redis.getLocker();
+    const replicas = await on.replicas();
+    const held = async (key: string) =>
+      Promise.all(replicas.map(async (one) => (await one.cli('KEYS', key)) as string[]));
+    // Of every shard of the cluster, some.
+    for (const key of KEYS.map((name) => `lock:${name}`).slice(0, 10)) {
+      const first = await locker.obtain(key, '10s', 0, { replicas: 1 });
+      expect((await held(key)).flat()).toContain(key);
+      const waiting = locker.obtain(key, '10s', '5s', { replicas: 1 });
+      await eventually(async () => (await locker.inspect(key)).waiting === 1);
+      expect(await first?.release()).toBe(true);
+      const second = await waiting;
+      expect(second?.fence).toBeGreaterThan(first?.fence as number);
+      expect(await second?.release()).toBe(true);
+    }
+    const several = await locker.obtain(['{lock}a', '{lock}b'], '10s', 0, { replicas: 1 });
+    expect(await several?.release()).toBe(true);
+    const error = await failure(locker.obtain('lock', '10s', 0, { replicas: 3 }));
+    expect(error).toBeInstanceOf(LockNotReplicatedError);
+    expect(await locker.inspect('lock')).toMatchObject({ held: false });
+    await eventually(() => redis.stats().pending === 0);
+  });
 });
 
 describe('a pool that prefers replicas, on a cluster,', () => {
