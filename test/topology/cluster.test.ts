@@ -234,6 +234,19 @@ describe('a pool on a cluster', () => {
     expect(heard).not.toContain('shard nobody');
   });
 
+  test('hears the messages of a channel in the order in which they were published', async () => {
+    const publisher = open();
+    await publisher.connect();
+    const heard: string[] = [];
+    await open()
+      .getRedis()
+      .subscribe('ordered', (message) => heard.push(message));
+    const messages = Array.from({ length: 200 }, (_, i) => String(i));
+    await Promise.all(messages.map((message) => publisher.getRedis().publish('ordered', message)));
+    await eventually(() => heard.length === messages.length);
+    expect(heard).toEqual(messages);
+  });
+
   test('tells how each of its servers is doing', async () => {
     const engine = open();
     expect((await engine.health()).default).toMatchObject({ status: 'idle', nodes: [] });

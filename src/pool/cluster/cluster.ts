@@ -18,6 +18,7 @@ import { NO_SLOT, sharedSlot, slotOfCommand, slotOfCommands } from './keys.js';
 import { Masters } from './masters.js';
 import { redirectOf } from './redirect.js';
 import { type Route, SlotRouter } from './router.js';
+import { slotOf } from './slot.js';
 import { ClusterSubscriptions } from './subscriptions.js';
 import { ClusterTracking } from './tracking.js';
 
@@ -182,7 +183,19 @@ export class Cluster implements Deployment {
         'its cursor means something to one server of the cluster only; use scanIterator()',
       );
     }
-    return this.#follow(this.#route(NO_SLOT, options), args, transform);
+    const server = this.#publishesAt(args);
+    return server
+      ? server.submit(args, transform, options)
+      : this.#follow(this.#route(NO_SLOT, options), args, transform);
+  }
+
+  /** Who is told a message first: for one channel always the same server, as messages told to different ones can overtake each other. */
+  #publishesAt(args: CommandArgs): PoolCore | undefined {
+    const [name, channel] = args;
+    if (channel === undefined || String(name).toUpperCase() !== 'PUBLISH') return undefined;
+    const server = this.#masters.of(slotOf(channel));
+    // Any other will do if that one is away.
+    return server && server.lanes.connected > 0 ? server : undefined;
   }
 
   async #broadcast(
