@@ -270,10 +270,10 @@ function checkValue(value: unknown): void {
   }
 }
 
-/** Whether commands are executed in the order in which they are sent. */
+/** Whether commands are executed in the order in which they are sent: a cluster may have a value and its lock on two servers. */
 function isInOrder(store: CacheStore): boolean {
-  const config = store.getPoolConfig();
-  return config.pool.lanes === 1 && !('cluster' in config);
+  const { pool, topology } = store.getPoolConfig();
+  return pool.lanes === 1 && topology !== 'cluster';
 }
 
 /** In Node since 20, in the language since ES2024. */

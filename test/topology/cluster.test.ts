@@ -214,6 +214,34 @@ describe('a pool on a cluster', () => {
     await eventually(async () => (await near.get('key:1')) === undefined);
   });
 
+  test('loads a value only once, though the lock for it is at another server than the value', async () => {
+    const names = KEYS.map((key) => ({ key, value: `loads#${key}`, lock: `lagoon:load:loads#${key}` }));
+    const servers = await Promise.all(
+      names.map(({ value, lock }) => Promise.all([value, lock].map((name) => cluster.nodeOf(name)))),
+    );
+    const apart = servers.findIndex(([value, lock]) => value !== lock);
+    const { key, value } = names[apart] as (typeof names)[0];
+    const lockServer = servers[apart]?.[1] as RedisServer;
+    const engine = open();
+    await engine.connect();
+    const redis = engine.getRedis();
+    let reads = 0;
+    engine.registerQueryLogger(() => reads++, { operations: ['GET'] });
+    let loads = 0;
+
+    await lockServer.cli('CLIENT', 'PAUSE', '20000', 'WRITE');
+    const loading = redis
+      .getCache<string>({ prefix: 'loads', ttl: '1m' })
+      .getOrSet(key, () => `load ${++loads}`, { lock: true, timeout: '20s' });
+    // It has found nothing and asks for the lock. Whatever it sent to the server of the value is answered before this read.
+    await eventually(() => reads > 0 && redis.stats().pending > 0);
+    await redis.get(value);
+    await open().getRedis().getCache<string>({ prefix: 'loads', ttl: '1m' }).put(key, 'of another process');
+    await lockServer.cli('CLIENT', 'UNPAUSE');
+    expect(await loading).toBe('of another process');
+    expect(loads).toBe(0);
+  });
+
   test('hears plain, pattern and sharded messages, whichever server they are published on', async () => {
     const redis = open().getRedis();
     const heard: string[] = [];
