@@ -1,6 +1,14 @@
-import { afterEach } from 'vitest';
+import { afterEach, type TestContext } from 'vitest';
 import { isUnavailable } from '../../src/errors.js';
-import type { Engine, RedisPool, Registry } from '../../src/index.js';
+import { type Engine, type PoolOptions, type RedisPool, Registry } from '../../src/index.js';
+import {
+  type RedisCluster,
+  type SentinelGroup,
+  type StartClusterOptions,
+  type StartSentinelOptions,
+  startCluster,
+  startSentinel,
+} from '../../src/testing/index.js';
 
 const engines: Engine[] = [];
 
@@ -13,6 +21,41 @@ export function engineOf(registry: Registry<'default'>): Engine<'default'> {
   const engine = registry.validate();
   engines.push(engine as Engine);
   return engine;
+}
+
+/** A cluster of one test, which may run beside others, and engines on it; gone after the test. */
+export async function ownCluster(context: TestContext, options: StartClusterOptions = {}) {
+  const cluster = await startCluster(options);
+  const seeds = cluster.addresses.slice(0, 2);
+  const open = owned(context, cluster, (pool) => new Registry().registerRedisCluster(seeds, 'default', pool));
+  return { cluster, open };
+}
+
+/** A Sentinel group of one test, which may run beside others, and engines on it; gone after the test. */
+export async function ownGroup(context: TestContext, options: StartSentinelOptions = {}) {
+  const group = await startSentinel(options);
+  const { name } = group;
+  const open = owned(context, group, (pool, sentinels = group.sentinels) =>
+    new Registry().registerRedisSentinel(name, sentinels, 0, 'default', pool),
+  );
+  return { group, open };
+}
+
+function owned(
+  { onTestFinished }: TestContext,
+  servers: RedisCluster | SentinelGroup,
+  register: (options: PoolOptions, nodes?: string[]) => Registry<'default'>,
+): (options?: PoolOptions, nodes?: string[]) => Engine<'default'> {
+  const own: Engine<'default'>[] = [];
+  onTestFinished(async () => {
+    await Promise.all(own.map((engine) => engine.close({ timeout: 0 })));
+    await servers.stop();
+  });
+  return (options = {}, nodes) => {
+    const engine = register(options, nodes).validate();
+    own.push(engine);
+    return engine;
+  };
 }
 
 /** Callers that write without a pause, from now until `stop()`. */
