@@ -33,7 +33,8 @@ export function takenPort(log: string): number | undefined {
   return match ? Number(match[1] ?? match[2]) : undefined;
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Whether nothing listens at a TCP port of 127.0.0.1 now. */
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once('error', () => resolve(false));

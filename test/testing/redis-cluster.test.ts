@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createCluster } from 'redis';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, type TestContext, test } from 'vitest';
 import { BUS_OFFSET, freeNodePort } from '../../src/testing/free-port.js';
 import {
   type RedisCluster,
@@ -13,8 +13,9 @@ import {
 import { isGone } from '../../src/testing/process-state.js';
 import { eventually } from '../support/redis.js';
 import { makeCertificates, testTls } from '../support/tls.js';
+import { freePorts } from './free-ports.js';
 
-async function start(options?: StartClusterOptions): Promise<RedisCluster> {
+async function start({ onTestFinished }: TestContext, options?: StartClusterOptions): Promise<RedisCluster> {
   const cluster = await startCluster(options);
   onTestFinished(() => cluster.stop());
   return cluster;
@@ -28,15 +29,10 @@ async function here(cluster: RedisCluster, key: string): Promise<{ owner: RedisS
   return { owner, other };
 }
 
-// One cluster for them all, as each leaves it whole.
-describe('a cluster', () => {
-  let cluster: RedisCluster;
-  beforeAll(async () => {
-    cluster = await startCluster();
-  });
-  afterAll(() => cluster.stop());
-
-  test('has masters with all the slots, a replica for each, and serves at once', async () => {
+// Each with a cluster of its own. At the same time, as most of it is waiting for the nodes to agree.
+describe.concurrent('a cluster', () => {
+  test('has masters with all the slots, a replica for each, and serves at once', async (context) => {
+    const cluster = await start(context);
     const masters = await cluster.masters();
     expect(cluster.nodes).toHaveLength(6);
     expect(cluster.addresses).toEqual(cluster.nodes.map(({ port }) => `127.0.0.1:${port}`));
@@ -55,17 +51,19 @@ describe('a cluster', () => {
     expect(await cluster.nodeOf('foo')).toBe(await cluster.nodeOf(12_182));
   });
 
-  test('is found by a client that knows one node', async () => {
+  test('is found by a client that knows one node', async (context) => {
+    const cluster = await start(context);
     const [seed] = cluster.nodes;
     const client = await createCluster({ rootNodes: [{ url: String(seed?.url) }] }).connect();
-    onTestFinished(() => client.destroy());
+    context.onTestFinished(() => client.destroy());
     for (const key of ['one', 'two', 'three', 'four']) {
       await client.set(key, key);
       expect(await (await cluster.nodeOf(key)).cli('GET', key)).toBe(key);
     }
   });
 
-  test('moveSlot takes the keys along, and every node knows where they are', async () => {
+  test('moveSlot takes the keys along, and every node knows where they are', async (context) => {
+    const cluster = await start(context);
     const { owner, other } = await here(cluster, 'moved');
     // More than are moved at a time, and one that is not text.
     await owner.exchange(Array.from({ length: 250 }, (_, n) => ['SET', `{moved}${n}`, String(n)]));
@@ -88,7 +86,8 @@ describe('a cluster', () => {
     expect(await owner.cli('GET', 'moved')).toBe('text');
   });
 
-  test('a slot can be held on its way: what has left is answered with ASK, what has not is served', async () => {
+  test('a slot can be held on its way: what has left is answered with ASK, what has not is served', async (context) => {
+    const cluster = await start(context);
     const { owner, other } = await here(cluster, 'held');
     const slot = await cluster.slotOf('held');
     await owner.exchange([1, 2, 3].map((n) => ['SET', `{held}${n}`, String(n)]));
@@ -110,7 +109,8 @@ describe('a cluster', () => {
     await expect(owner.cli('GET', '{held}1')).rejects.toThrow('MOVED');
   });
 
-  test('failover makes a master of a replica at once, without losing what was written, time and again', async () => {
+  test('failover makes a master of a replica at once, without losing what was written, time and again', async (context) => {
+    const cluster = await start(context);
     const first = await cluster.nodeOf('key');
     const [replica] = await cluster.replicasOf(first);
     for (let turn = 1; turn <= 4; turn++) {
@@ -124,7 +124,8 @@ describe('a cluster', () => {
     }
   });
 
-  test('fails over by itself when a master is killed, and takes it back as a replica', async () => {
+  test('fails over by itself when a master is killed, and takes it back as a replica', async (context) => {
+    const cluster = await start(context);
     const before = await cluster.nodeOf('crash');
     const [heir] = await cluster.replicasOf(before);
     await before.kill();
@@ -138,7 +139,8 @@ describe('a cluster', () => {
     expect(await cluster.masters()).not.toContain(before);
   });
 
-  test('failover does not need the master', async () => {
+  test('failover does not need the master', async (context) => {
+    const cluster = await start(context);
     const before = await cluster.nodeOf('frozen');
     await before.freeze();
     const after = await cluster.failover(before);
@@ -148,7 +150,8 @@ describe('a cluster', () => {
     expect(await cluster.replicasOf(after)).toEqual([before]);
   });
 
-  test('addNode gives a master without slots, or a replica; removeNode brings slots and replicas elsewhere', async () => {
+  test('addNode gives a master without slots, or a replica; removeNode brings slots and replicas elsewhere', async (context) => {
+    const cluster = await start(context);
     const { owner } = await here(cluster, 'guest');
     await owner.cli('SET', 'guest', 'here');
     const added = await cluster.addNode();
@@ -174,7 +177,8 @@ describe('a cluster', () => {
     await expect(cluster.removeNode(added)).rejects.toThrow('is no node of this cluster');
   });
 
-  test('refuses what cannot be', async () => {
+  test('refuses what cannot be', async (context) => {
+    const cluster = await start(context);
     const { owner, other } = await here(cluster, 'x');
     const [replica] = await cluster.replicasOf(other);
     await expect(cluster.nodeOf(16_384)).rejects.toThrow('A slot is a whole number from 0 to 16383, got 16384');
@@ -183,11 +187,11 @@ describe('a cluster', () => {
   });
 });
 
-describe('startCluster', () => {
-  test('takes numbers, a password, ports and arguments', async () => {
-    const port = await freeNodePort();
+describe.concurrent('startCluster', () => {
+  test('takes numbers, a password, ports and arguments', async (context) => {
+    const port = await freePorts(3, freeNodePort, [0, BUS_OFFSET]);
     const options = { masters: 2, replicasPerMaster: 0, port, password: 'two "words"', args: ['--maxmemory', '7mb'] };
-    const cluster = await start(options);
+    const cluster = await start(context, options);
     expect(cluster.nodes.map((node) => node.port)).toEqual([port, port + 1]);
     expect(await cluster.nodes[1]?.cli('CONFIG', 'GET', 'maxmemory')).toEqual(['maxmemory', '7340032']);
     const { owner, other } = await here(cluster, 'key');
@@ -204,9 +208,9 @@ describe('startCluster', () => {
     await expect(cluster.removeNode(other)).rejects.toThrow('it is the last master');
   });
 
-  testTls('with tls speaks nothing else, among the nodes too', async () => {
+  testTls('with tls speaks nothing else, among the nodes too', async (context) => {
     const { ca, server: own } = await makeCertificates();
-    const cluster = await start({ masters: 2, replicasPerMaster: 1, tls: { ...own, ca } });
+    const cluster = await start(context, { masters: 2, replicasPerMaster: 1, tls: { ...own, ca } });
     expect(await cluster.nodes[0]?.cli('CONFIG', 'GET', 'port')).toEqual(['port', '0']);
     const { owner, other } = await here(cluster, 'key');
     await owner.cli('SET', 'key', 'value');
@@ -214,8 +218,8 @@ describe('startCluster', () => {
     expect(await other.cli('GET', 'key')).toBe('value');
   });
 
-  test('stop leaves no process and no folder, whatever state they are in, and lets nothing come back', async () => {
-    const cluster = await start({ masters: 3, replicasPerMaster: 0 });
+  test('stop leaves no process and no folder, whatever state they are in, and lets nothing come back', async (context) => {
+    const cluster = await start(context, { masters: 3, replicasPerMaster: 0 });
     const [first, second] = cluster.nodes;
     const pids = cluster.nodes.map(({ pid }) => pid);
     const folder = dirname(dirname(String(first?.socketPath)));
@@ -230,8 +234,8 @@ describe('startCluster', () => {
     expect(existsSync(folder)).toBe(false);
   });
 
-  test('is not settled while slots are at no running node', async () => {
-    const cluster = await start({ masters: 2, replicasPerMaster: 0 });
+  test('is not settled while slots are at no running node', async (context) => {
+    const cluster = await start(context, { masters: 2, replicasPerMaster: 0 });
     const [first] = cluster.nodes;
     await first?.kill();
     let whole = false;
@@ -244,10 +248,10 @@ describe('startCluster', () => {
     expect(await cluster.nodeOf(0)).toBe(first);
   });
 
-  test('says which port is taken, be it that of a bus, and leaves nothing behind', async () => {
-    const port = await freeNodePort();
+  test('says which port is taken, be it that of a bus, and leaves nothing behind', async (context) => {
+    const port = await freePorts(6, freeNodePort, [0, BUS_OFFSET]);
     const other = await startRedis({ port: port + BUS_OFFSET });
-    onTestFinished(() => other.stop());
+    context.onTestFinished(() => other.stop());
     const refused = startCluster({ port });
     await expect(refused).rejects.toMatchObject({ code: 'LAGOON_TESTING_PORT_IN_USE' });
     await expect(refused).rejects.toThrow(`Port ${port + BUS_OFFSET} of 127.0.0.1 is taken`);

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createSentinel } from 'redis';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, type TestContext, test } from 'vitest';
 import { freePort } from '../../src/testing/free-port.js';
 import {
   type RedisServer,
@@ -13,8 +13,9 @@ import {
 import { isGone } from '../../src/testing/process-state.js';
 import { eventually } from '../support/redis.js';
 import { makeCertificates, testTls } from '../support/tls.js';
+import { freePorts } from './free-ports.js';
 
-async function start(options?: StartSentinelOptions): Promise<SentinelGroup> {
+async function start({ onTestFinished }: TestContext, options?: StartSentinelOptions): Promise<SentinelGroup> {
   const group = await startSentinel(options);
   onTestFinished(() => group.stop());
   return group;
@@ -31,15 +32,10 @@ async function masterPorts(group: SentinelGroup): Promise<unknown[]> {
   return (await Promise.all(group.sentinelServers.map(ask))).map((address) => (address as string[])[1]);
 }
 
-// One group for them all, as each leaves it settled.
-describe('a Sentinel group', () => {
-  let group: SentinelGroup;
-  beforeAll(async () => {
-    group = await startSentinel();
-  });
-  afterAll(() => group.stop());
-
-  test('has a master that takes writes, replicas that have them, and sentinels that agree on a failover', async () => {
+// Each with a group of its own. At the same time, as most of it is waiting for the sentinels to agree.
+describe.concurrent('a Sentinel group', () => {
+  test('has a master that takes writes, replicas that have them, and sentinels that agree on a failover', async (context) => {
+    const group = await start(context);
     const master = await group.master();
     const replicas = await group.replicas();
     expect(group.name).toBe('mymaster');
@@ -55,15 +51,17 @@ describe('a Sentinel group', () => {
     }
   });
 
-  test('is found by a client that knows only the sentinels', async () => {
+  test('is found by a client that knows only the sentinels', async (context) => {
+    const group = await start(context);
     const sentinelRootNodes = group.sentinelServers.map(({ host, port }) => ({ host, port }));
     const client = await createSentinel({ name: group.name, sentinelRootNodes }).connect();
-    onTestFinished(() => client.destroy());
+    context.onTestFinished(() => client.destroy());
     await client.set('from', 'a client');
     expect(await (await group.master()).cli('GET', 'from')).toBe('a client');
   });
 
-  test('failover gives a new master that all know and that takes writes at once, and again', async () => {
+  test('failover gives a new master that all know and that takes writes at once, and again', async (context) => {
+    const group = await start(context);
     for (let turn = 1; turn <= 2; turn++) {
       const before = await group.master();
       const after = await group.failover();
@@ -76,7 +74,8 @@ describe('a Sentinel group', () => {
     }
   });
 
-  test('fails over by itself when the master is killed, and takes it back as a replica', async () => {
+  test('fails over by itself when the master is killed, and takes it back as a replica', async (context) => {
+    const group = await start(context);
     const before = await group.master();
     await before.kill();
     await group.settled();
@@ -90,7 +89,8 @@ describe('a Sentinel group', () => {
     expect(await before.cli('GET', 'after')).toBe('kill');
   });
 
-  test('fails over by itself when the master is frozen', async () => {
+  test('fails over by itself when the master is frozen', async (context) => {
+    const group = await start(context);
     const before = await group.master();
     await before.freeze();
     await group.settled();
@@ -100,7 +100,8 @@ describe('a Sentinel group', () => {
     expect(await role(before)).toBe('slave');
   });
 
-  test('a sentinel and a replica that restart still know their master, whichever it is by now', async () => {
+  test('a sentinel and a replica that restart still know their master, whichever it is by now', async (context) => {
+    const group = await start(context);
     const master = await group.failover();
     const [sentinel] = group.sentinelServers;
     const [replica] = await group.replicas();
@@ -115,13 +116,21 @@ describe('a Sentinel group', () => {
   });
 });
 
-describe('startSentinel', () => {
-  test('takes names, numbers, passwords, ports and arguments', async () => {
-    const port = await freePort();
+describe.concurrent('startSentinel', () => {
+  test('takes names, numbers, passwords, ports and arguments', async (context) => {
+    const port = await freePorts(2, freePort);
     const sentinelPort = await freePort();
     const passwords = { password: 's3cret-é', sentinelPassword: 'other' };
     const args = ['--maxmemory', '7mb'];
-    const group = await start({ name: 'orders', replicas: 1, sentinels: 1, port, sentinelPort, args, ...passwords });
+    const group = await start(context, {
+      name: 'orders',
+      replicas: 1,
+      sentinels: 1,
+      port,
+      sentinelPort,
+      args,
+      ...passwords,
+    });
     expect(group.servers.map((server) => server.port)).toEqual([port, port + 1]);
     expect(group.sentinels).toEqual([`127.0.0.1:${sentinelPort}`]);
     expect(group.name).toBe('orders');
@@ -132,15 +141,15 @@ describe('startSentinel', () => {
     expect(await group.failover()).not.toBe(before);
   });
 
-  testTls('with tls speaks nothing else, among the servers too', async () => {
+  testTls('with tls speaks nothing else, among the servers too', async (context) => {
     const { ca, server: own } = await makeCertificates();
-    const group = await start({ replicas: 1, sentinels: 2, tls: { ...own, ca } });
+    const group = await start(context, { replicas: 1, sentinels: 2, tls: { ...own, ca } });
     expect(await (await group.master()).cli('CONFIG', 'GET', 'port')).toEqual(['port', '0']);
     expect(await group.failover()).toBe(await group.master());
   });
 
-  test('stop leaves no process and no folder, whatever state they are in, and lets nothing come back', async () => {
-    const group = await start();
+  test('stop leaves no process and no folder, whatever state they are in, and lets nothing come back', async (context) => {
+    const group = await start(context);
     const all = [...group.servers, ...group.sentinelServers];
     const pids = all.map(({ pid }) => pid);
     const folder = dirname(dirname(String(all[0]?.socketPath)));
@@ -156,23 +165,23 @@ describe('startSentinel', () => {
     expect(existsSync(folder)).toBe(false);
   });
 
-  test('an abort ends the start, and later the group', async () => {
+  test('an abort ends the start, and later the group', async (context) => {
     const controller = new AbortController();
     const starting = startSentinel({ signal: controller.signal });
     controller.abort('enough');
     await expect(starting).rejects.toMatchObject({ code: 'ABORT_ERR', cause: 'enough' });
 
     const later = new AbortController();
-    const group = await start({ replicas: 0, sentinels: 1, signal: later.signal });
+    const group = await start(context, { replicas: 0, sentinels: 1, signal: later.signal });
     const folder = dirname(dirname(String(group.servers[0]?.socketPath)));
     later.abort();
     await eventually(() => !existsSync(folder));
     expect([...group.servers, ...group.sentinelServers].some(({ running }) => running)).toBe(false);
   });
 
-  test('says which port is taken, or what a server has against its arguments, and leaves nothing behind', async () => {
+  test('says which port is taken, or what a server has against its arguments, and leaves nothing behind', async (context) => {
     const other = await startRedis();
-    onTestFinished(() => other.stop());
+    context.onTestFinished(() => other.stop());
     const refused = startSentinel({ sentinelPort: other.port });
     await expect(refused).rejects.toMatchObject({ code: 'LAGOON_TESTING_PORT_IN_USE' });
     await expect(refused).rejects.toThrow(`Port ${other.port} of 127.0.0.1 is taken`);
