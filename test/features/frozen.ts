@@ -27,7 +27,7 @@ export function frozen(site: Site): void {
       'rate limit': () => limiter.consume(key),
       'value of a cache': () => cache.get('key'),
     };
-    await engine.connect();
+    await engine.connect({ timeout: '20s' });
     await site.whileFrozen(async () => {
       const startedAt = performance.now();
       const hurried = failure(redis.withTimeout(100).get(key)).then((error) => ({ error, at: performance.now() }));

@@ -104,7 +104,7 @@ describe.concurrent('a group that is away', () => {
     const { group, open } = await ownGroup(context, { replicas: 1 });
     const engine = open({ commandTimeout: 500, connectTimeout: 500, pool: { acquireTimeout: 500 } });
     const redis = engine.getRedis();
-    await redis.set('k', '1');
+    await redis.withTimeout('20s').set('k', '1');
     await Promise.all([...group.servers, ...group.sentinelServers].map((server) => server.freeze()));
     const startedAt = performance.now();
     const outcomes = await Promise.allSettled([
