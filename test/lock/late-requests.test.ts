@@ -129,8 +129,11 @@ describe('a request that comes late leaves nothing behind', () => {
   /** Obtained on giving up, because the holder released while the request to wait was on its way. */
   async function obtainedInTheEnd(key: string, on: Parameters<typeof storeOf>[1]) {
     const holder = await lockerOn(server()).obtain(key, '1m');
+    const pool = poolOn(server());
+    // Connected before, or the time to wait is over before there is a request to wait.
+    await pool.subscribe('connected', () => {});
     const locker = new Locker(
-      storeOf(poolOn(server()), {
+      storeOf(pool, {
         ...on,
         async before(script) {
           if (script === leave) await holder?.release();
@@ -138,7 +141,7 @@ describe('a request that comes late leaves nothing behind', () => {
         },
       }),
     );
-    const lock = await locker.obtain(key, '1m', 50);
+    const lock = await locker.obtain(key, '1m', 200);
     expect(lock?.held).toBe(true);
     return { locker, lock };
   }
