@@ -74,16 +74,20 @@ export class ServerProcess {
       closeSync(log);
     }
     this.#guard = child.stdio[3] as Socket;
+    this.#guard.on('error', () => {}); // the guard is gone already: nothing left to tell it
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => resolve(this.#ended({ code, signal })));
       child.once('error', () => resolve(this.#ended({ code: null, signal: null })));
     });
     if (child.pid === undefined) {
-      throw new TestingError('LAGOON_TESTING_START', `Cannot start ${spec.binary}: /bin/sh could not be run`);
+      const error = new TestingError('LAGOON_TESTING_START', `Cannot start ${spec.binary}: /bin/sh could not be run`);
+      child.once('error', (reason) => {
+        error.cause = reason; // Node says why a little later
+      });
+      throw error;
     }
     this.pid = child.pid;
     this.#guard.unref();
-    this.#guard.on('error', () => {}); // the guard is gone already: nothing left to tell it
     this.#unhook = guardedProcess(this.pid, spec.tempFolder);
   }
 

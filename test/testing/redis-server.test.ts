@@ -6,6 +6,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { freePort } from '../../src/testing/free-port.js';
 import { type RedisServer, type StartRedisOptions, startRedis } from '../../src/testing/index.js';
 import { isGone, isStopped } from '../../src/testing/process-state.js';
+import { ServerProcess } from '../../src/testing/server-process.js';
 import { eventually } from '../support/redis.js';
 import { makeCertificates, testTls } from '../support/tls.js';
 
@@ -135,6 +136,18 @@ describe('startRedis', () => {
     const failing = startRedis({ args: ['--no-such-setting', '1'] });
     await expect(failing).rejects.toMatchObject({ code: 'LAGOON_TESTING_START' });
     await expect(failing).rejects.toThrow(/ended with code 1 before it answered.*no-such-setting/s);
+  });
+
+  test('says why no process could be started, and fails nothing else', async () => {
+    const nowhere = { directory: '/no/such/folder', tempFolder: '/no/such/folder' };
+    let error: Error | undefined;
+    try {
+      new ServerProcess({ binary: 'redis-server', args: [], logFile: '/dev/null', ...nowhere });
+    } catch (thrown) {
+      error = thrown as Error;
+    }
+    expect(error).toMatchObject({ code: 'LAGOON_TESTING_START' });
+    await eventually(() => expect(error?.cause).toMatchObject({ code: 'ENOENT' }));
   });
 
   test('refuses what cannot be, before it starts anything', async () => {
