@@ -117,17 +117,17 @@ export class WaitingRoom {
 
   #onMessage(message: string): void {
     const [id = '', fence, serverUs = ''] = message.split(' ');
-    if (fence) return this.#grant(id, fence, serverUs);
-    // The holder's time is over sooner than it seemed.
     const waiter = this.#waiters.get(id);
-    if (waiter) this.#look(waiter, 0);
+    if (fence) this.#grant(id, fence, serverUs);
+    // The holder's time is over sooner than it seemed.
+    else if (waiter) this.#look(waiter, 0);
   }
 
   #grant(id: string, fence: string, serverUs: string, notBefore?: number): void {
     const waiter = this.#waiters.get(id);
-    if (waiter) return waiter.grant(fence, serverUs, notBefore);
     const ended = this.#ended.get(id);
-    if (ended && ended.fence !== fence) void this.#giveBack(ended, fence);
+    if (waiter) waiter.grant(fence, serverUs, notBefore);
+    else if (ended && ended.fence !== fence) void this.#giveBack(ended, fence);
   }
 
   // What comes to one who does not wait any more would be held for nobody until its TTL is over.
