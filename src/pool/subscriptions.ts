@@ -51,8 +51,9 @@ export class Subscriptions {
     }
   }
 
-  close(): void {
-    this.#closing.abort(new ClosedError(`Pool ${this.#core.config.code} is closed`));
+  /** `reason`: what those fail with who are about to subscribe; default: the pool is closed. */
+  close(reason: LagoonError = new ClosedError(`Pool ${this.#core.config.code} is closed`)): void {
+    this.#closing.abort(reason);
     this.#active.clear();
     this.#dropLease();
   }

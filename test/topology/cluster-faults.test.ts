@@ -236,7 +236,12 @@ describe.concurrent('a failover of a cluster', () => {
     await (await cluster.nodeOf('load:0')).kill();
     await eventually(() => redis.stats().lanes.connected < redis.stats().lanes.total);
     const waiting = Array.from({ length: 20 }, (_, i) => redis.set(`{load:0}${i}`, '1'));
+    const heard: string[] = [];
+    const subscribing = redis.sSubscribe('{load:0}', (message) => heard.push(message));
     expect(await Promise.all(waiting)).toEqual(waiting.map(() => 'OK'));
+    await subscribing;
+    await redis.sPublish('{load:0}', 'heard');
+    await eventually(() => heard.includes('heard'));
   });
 
   test('ends what is in flight to a master that was replaced, long before its timeout', async (context) => {

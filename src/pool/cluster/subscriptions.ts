@@ -6,6 +6,7 @@ import { Subscription, type SubscriptionKind, type SubscriptionRequest } from '.
 import { type LeaseSource, Subscriptions } from '../subscriptions.js';
 import { NO_SLOT, sharedSlot } from './keys.js';
 import type { Masters } from './masters.js';
+import { ServerLeftError } from './redirect.js';
 import type { Route, SlotRouter } from './router.js';
 
 const RETRY_MS = 100;
@@ -94,7 +95,8 @@ export class ClusterSubscriptions {
     for (const [server, subscriptions] of [...this.#byServer]) {
       if (servers.has(server) || server.connections.counts.open > 0) continue;
       this.#byServer.delete(server);
-      subscriptions.close();
+      // Who is about to subscribe there is sent on.
+      subscriptions.close(new ServerLeftError(this.#masters.addressOf(server) || 'A server'));
     }
   }
 
