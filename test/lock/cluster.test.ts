@@ -112,11 +112,13 @@ describe('locks on a cluster', () => {
     const [x, y] = [newKey('{several}'), newKey('{several}')];
     const both = await a.obtain([x, y], '1m');
     expect(await b.obtain(x, '1m')).toBeNull();
-    const waiters = [b.obtain([y, x], '1m', '10s'), a.obtain(x, '1m', '10s')] as const;
-    await waitersOf(a, y, 1);
+    const next = b.obtain([y, x], '1m', '10s');
+    await waitersOf(a, x, 1);
+    const last = a.obtain(x, '1m', '10s');
+    await waitersOf(a, x, 2);
     await both?.release();
-    expect(await (await waiters[0])?.release()).toBe(true);
-    expect(await (await waiters[1])?.release()).toBe(true);
+    expect(await (await next)?.release()).toBe(true);
+    expect(await (await last)?.release()).toBe(true);
     await free(a, x, y);
 
     const [one, two] = ['slot:1', 'slot:2'];
