@@ -148,7 +148,8 @@ export class LocalTier<T> {
     const keptUntil = Math.min(read.freshUntil, now + this.#options.ttlMs);
     if (keptUntil <= now) return;
     if (!this.#decodes) freeze(read.value);
-    this.#values.set(key, { ...read, data: copy(read.data), keptUntil });
+    const { value, data, bytes, freshUntil, staleUntil, loadMs, tags } = read;
+    this.#values.set(key, { value, data: copy(data), bytes, freshUntil, staleUntil, loadMs, tags, keptUntil });
     // It may be too big.
     if (!this.#values.has(key)) return;
     for (const tag of read.tags) {
