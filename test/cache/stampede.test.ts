@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Registry } from '../../src/index.js';
-import { failure } from '../support/engine.js';
+import { engineOn, failure } from '../support/engine.js';
 import { eventually, useRedis } from '../support/redis.js';
 import { startGate } from './gate.js';
-import { cacheOn, expectBetween, heldLoader, localCacheOn, newName, warm } from './support.js';
+import { cacheOn, expectBetween, heldLoader, localCacheOn, newName, poolOn, warm } from './support.js';
 import { startWorker, type Worker } from './workers.js';
 
 const server = useRedis();
@@ -123,6 +123,82 @@ describe('4 processes', () => {
     }
     const { stats } = await three.ask({ do: 'stats' });
     expect(stats?.localHits).toBeGreaterThan(0);
+  });
+});
+
+describe('the round trips of 1,000 callers in 4 processes', () => {
+  /** A command: when it was called, and when it was answered. */
+  type Sent = readonly [calledAt: number, answeredAt: number];
+
+  function startProcess(prefix: string) {
+    const engine = engineOn(server().address);
+    const sent: Sent[] = [];
+    engine.registerQueryLogger(({ operation, durationUs }) => {
+      const now = performance.now();
+      if (operation !== 'PING') sent.push([now - durationUs / 1000, now]);
+    });
+    const pool = engine.getRedis();
+    return { pool, cache: pool.getCache<string>({ prefix, ttl: '1m' }), sent };
+  }
+
+  /** How many round trips these took: as many as were called one after the answer of the other. */
+  function roundTrips(sent: readonly Sent[]): number {
+    let count = 0;
+    let last = 0;
+    for (const [calledAt, answeredAt] of [...sent].sort((a, b) => a[1] - b[1])) {
+      if (calledAt < last) continue;
+      count++;
+      last = answeredAt;
+    }
+    return count;
+  }
+
+  test('are two before the load, and two after it: storing tells the others, and they read', async () => {
+    const prefix = newName();
+    const processes = [1, 2, 3, 4].map(() => startProcess(prefix));
+    const stampede = (key: string, load: () => Promise<string>) =>
+      processes.map(async ({ cache }) => {
+        const calls = Array.from({ length: 250 }, () => cache.getOrSet(key, load, { lock: true }));
+        return new Set(await Promise.all(calls));
+      });
+    // Whoever has waited once has its subscription, and the server knows the scripts.
+    const locker = poolOn(server()).getLocker();
+    const lock = await locker.readWriteLock(`lagoon:load:${prefix}#warm`).obtainWrite('10s');
+    const warming = stampede('warm', () => sleep(1, 'v'));
+    const waiting = async () => Number(await server().cli('LLEN', `lagoon:locks:lagoon:load:${prefix}#warm`));
+    await eventually(async () => expect(await waiting()).toBe(4));
+    await lock?.release();
+    await Promise.all(warming);
+    const loadsBefore = processes.map(({ cache }) => cache.stats().loads);
+    // What was sent before it is answered before it.
+    const allAnswered = () => Promise.all(processes.map(({ pool }) => pool.ping()));
+    const gone = (key: string) => async () =>
+      expect(await server().cli('EXISTS', `lagoon:load:${prefix}#${key}`)).toBe(0);
+    await eventually(gone('warm'));
+    await allAnswered();
+    for (const { sent } of processes) sent.length = 0;
+
+    const loader = heldLoader<string>();
+    const asking = stampede('k', loader.load);
+    await loader.began;
+    await eventually(() => expect(processes.filter(({ sent }) => roundTrips(sent) === 3)).toHaveLength(3));
+    const endedAt = performance.now();
+    loader.give('v');
+    expect(await Promise.all(asking)).toEqual(Array.from({ length: 4 }, () => new Set(['v'])));
+    await eventually(gone('k'));
+    await allAnswered();
+
+    expect(loader.calls).toBe(1);
+    for (const [i, { cache, sent }] of processes.entries()) {
+      const loads = cache.stats().loads - (loadsBefore[i] ?? 0);
+      const before = sent.filter(([calledAt]) => calledAt < endedAt);
+      const after = sent.filter(([calledAt]) => calledAt >= endedAt);
+      // The third is the place among those who wait, taken while the other loads.
+      expect(roundTrips(before)).toBe(loads === 1 ? 2 : 3);
+      expect(roundTrips(after)).toBe(1);
+      // Read, try to lock and read; then store and give back, or wait, give back and read.
+      expect(sent).toHaveLength(loads === 1 ? 5 : 6);
+    }
   });
 });
 
