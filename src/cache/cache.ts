@@ -3,6 +3,7 @@ import type { Duration } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
 import { Events } from './events.js';
 import { escapeGlob, globMatcher, isGlob } from './glob.js';
+import { LoadLocks } from './load-locks.js';
 import { checkLoader, type Loader, Loads } from './loads.js';
 import { type KeySpace, LocalTier, type Read } from './local-tier.js';
 import {
@@ -47,11 +48,7 @@ export class Cache<V = unknown> {
       local && new LocalTier((...args) => store.track(...args), local, codec, this.#keys, this.#counters, events);
     this.#tags = new Tags(store, this.#keys.tagPrefix);
     this.#remote = new Remote(store, codec, this.#tags, this.#keys.prefix, this.#local, events);
-    const locks = {
-      prefix: `lagoon:load:${this.#keys.prefix}`,
-      locker: () => store.getLocker(),
-      inOrder: isInOrder(store),
-    };
+    const locks = new LoadLocks(store, this.#keys.prefix);
     this.#loads = new Loads(this.#remote, this.#tags, locks, whenDown, this.#counters, events);
   }
 
@@ -268,12 +265,6 @@ function checkValue(value: unknown): void {
   if (value === undefined) {
     throw new InvalidArgumentError('undefined cannot be stored, as it means that there is no value; null can');
   }
-}
-
-/** Whether commands are executed in the order in which they are sent: a cluster may have a value and its lock on two servers. */
-function isInOrder(store: CacheStore): boolean {
-  const { pool, topology } = store.getPoolConfig();
-  return pool.lanes === 1 && topology !== 'cluster';
 }
 
 /** In Node since 20, in the language since ES2024. */

@@ -1,10 +1,9 @@
 import { BoundedMap } from '../bounded-map.js';
-import { AbortError, ClosedError, CommandTimeoutError, InvalidArgumentError, isUnavailable } from '../errors.js';
+import { ClosedError, InvalidArgumentError, isUnavailable } from '../errors.js';
 import type { Lock } from '../lock/lock.js';
-import type { Locker } from '../lock/locker.js';
-import { log } from '../observe/debug.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import type { Events } from './events.js';
+import { giveBack, type LoadLocks } from './load-locks.js';
 import type { Read } from './local-tier.js';
 import { type CacheWhenDown, lifetimeMs, type ResolvedLoad } from './options.js';
 import type { Remote } from './remote.js';
@@ -35,15 +34,6 @@ interface Flight<T> {
   refreshed: boolean;
 }
 
-/** How the processes agree who loads. */
-export interface LoadLocks {
-  /** What the keys of the locks begin with. */
-  readonly prefix: string;
-  readonly locker: () => Locker;
-  /** Whether commands are executed in the order in which they are sent, so that a round trip need not be waited for. */
-  readonly inOrder: boolean;
-}
-
 /** A value that was found, which may be `null`. */
 interface Found<T> {
   readonly value: T;
@@ -55,10 +45,6 @@ interface Failure {
   readonly backoffMs: number;
 }
 
-/** The lock of a load expires so soon after its process has died. */
-const LOCK_TTL_MS = 10_000;
-/** So long a process waits at a time for another that loads, unless there is a timeout. */
-const WAIT_MS = 5_000;
 /** When a value expires is known with this precision: one that expires later is another. */
 const SAME_MS = 50;
 const MAX_BACKOFF_MS = 60_000;
@@ -273,61 +259,33 @@ export class Loads<V> {
     this.#events.emit({ type: 'redis-down', key, error });
   }
 
-  // The one who loads writes, the others read: all who wait are told at once when it has stored the value.
   async #loadAlone<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad, flight: Flight<T>): Promise<T> {
-    for (let waits = false; ; waits = true) {
-      let alone: Lock | null;
+    const { signal } = flight.controller;
+    const { timeoutMs } = options;
+    const read = () => this.#readFresh<T>(key, options);
+    for (let inTurn = false; ; inTurn = true) {
+      let lock: Lock | null;
+      let found: Found<T> | undefined;
       try {
-        const [lock, found] = await this.#lockAndRead<T>(key, options, flight, waits);
-        if (found) {
-          if (lock) giveBack(lock);
-          return found.value;
-        }
-        alone = lock;
+        const attempt = { timeoutMs, signal, inTurn };
+        [lock, found] = await this.#locks.obtainOrRead(key, attempt, read, (answer) => answer !== undefined);
       } catch (error) {
         this.#unlessDown(key, error as Error);
         return this.#call(key, loader, flight);
       }
-      if (!alone) continue;
-      const lock = alone;
+      if (found) {
+        if (lock) giveBack(lock);
+        return found.value;
+      }
+      // Whoever had the lock failed, or takes long.
+      if (!lock) continue;
+      const alone = lock;
       try {
-        return await this.#load(key, loader, options, flight, this.#locks.inOrder ? () => giveBack(lock) : undefined);
+        return await this.#load(key, loader, options, flight, this.#locks.inOrder ? () => giveBack(alone) : undefined);
       } finally {
-        giveBack(lock);
-      }
-    }
-  }
-
-  /** The lock, or the value of whoever had it; neither, if that one failed or takes long. */
-  async #lockAndRead<T extends V>(
-    key: string,
-    options: ResolvedLoad,
-    flight: Flight<T>,
-    waits: boolean,
-  ): Promise<[lock: Lock | null, found: Found<T> | undefined]> {
-    const lock = this.#locks.locker().readWriteLock(this.#locks.prefix + key);
-    const { signal } = flight.controller;
-    const waitMs = options.timeoutMs ?? WAIT_MS;
-    const obtaining = waits
-      ? lock.obtainWrite(LOCK_TTL_MS, waitMs, { signal, autoRenew: true })
-      : inTime((within) => lock.obtainWrite(LOCK_TTL_MS, 0, { signal: within, autoRenew: true }), signal, waitMs);
-    // One who was loading may have stored the value just before it gave the lock back.
-    const reading = this.#locks.inOrder && !waits ? this.#readFresh<T>(key, options) : undefined;
-    reading?.catch(() => undefined);
-    const alone = await obtaining;
-    if (alone) {
-      try {
-        return [alone, await (reading ?? this.#readFresh<T>(key, options))];
-      } catch (error) {
         giveBack(alone);
-        throw error;
       }
     }
-    const found = await reading;
-    if (found) return [null, found];
-    const told = await lock.obtainRead(LOCK_TTL_MS, waitMs, { signal });
-    if (told) giveBack(told);
-    return [null, await this.#readFresh<T>(key, options)];
   }
 
   async #readFresh<T extends V>(key: string, { timeoutMs }: ResolvedLoad): Promise<Found<T> | undefined> {
@@ -362,8 +320,7 @@ export class Loads<V> {
     flight: Flight<T>,
     freshUntil: number,
   ): Promise<T | undefined> {
-    const lock = this.#locks.locker().readWriteLock(this.#locks.prefix + key);
-    const alone = await lock.obtainWrite(LOCK_TTL_MS, 0, { autoRenew: true });
+    const alone = await this.#locks.tryOnce(key);
     // Another process is at it.
     if (!alone) return undefined;
     try {
@@ -380,25 +337,6 @@ export class Loads<V> {
     const next = before ? Math.min(2 * before.backoffMs, MAX_BACKOFF_MS) : backoffMs;
     this.#failures.set(key, { until: performance.now() + next, backoffMs: next });
     this.#events.emit({ type: 'refresh-failed', key, error });
-  }
-}
-
-/** Lets the next one load; if that fails, the lock expires. */
-function giveBack(lock: Lock): void {
-  lock.release().catch((error: Error) => log.cache('cannot give back the lock of a load: %s', error.message));
-}
-
-/** @throws {CommandTimeoutError} if the lock was neither obtained nor refused in time. */
-async function inTime(
-  obtain: (within: AbortSignal) => Promise<Lock | null>,
-  signal: AbortSignal,
-  timeoutMs: number,
-): Promise<Lock | null> {
-  try {
-    return await obtain(AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
-  } catch (error) {
-    if (!(error instanceof AbortError) || signal.aborted) throw error;
-    throw new CommandTimeoutError(`The lock of a load was not answered within ${timeoutMs} ms`, timeoutMs, true);
   }
 }
 
