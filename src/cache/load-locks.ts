@@ -26,8 +26,8 @@ export class LoadLocks {
 
   /** `prefix`: what the keys begin with. */
   constructor(store: CacheStore, prefix: string) {
-    const config = store.getPoolConfig();
-    this.inOrder = config.pool.lanes === 1 && !('cluster' in config);
+    const { pool, topology } = store.getPoolConfig();
+    this.inOrder = pool.lanes === 1 && topology !== 'cluster';
     this.#store = store;
     this.#prefix = `lagoon:load:${prefix}`;
   }
