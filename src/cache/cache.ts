@@ -6,6 +6,7 @@ import { escapeGlob, globMatcher, isGlob } from './glob.js';
 import { LoadLocks } from './load-locks.js';
 import { checkLoader, type Loader, Loads } from './loads.js';
 import { type KeySpace, LocalTier, type Read } from './local-tier.js';
+import { MARK_PREFIX } from './marks.js';
 import {
   type CacheOptions,
   type GetOrSetOptions,
@@ -120,15 +121,16 @@ export class Cache<V = unknown> {
   }
 
   /**
-   * Removes a key, or every key that a glob-style pattern of Redis matches (`*`, `?`, `[a-z]`). What is being loaded for them in this
-   * process is not stored. A key that holds such characters is written with {@link escapeGlob}.
+   * Removes a key, or every key that a glob-style pattern of Redis matches (`*`, `?`, `[a-z]`). What is being loaded for them is not
+   * stored, in whichever process (of a pattern in a cluster: in this one). A key that holds such characters is written with
+   * {@link escapeGlob}.
    *
    * @returns how many were there.
    */
   async remove(keyOrPattern: string): Promise<number> {
     checkKey(keyOrPattern);
     if (isGlob(keyOrPattern)) return this.#removeMatching(keyOrPattern);
-    return this.#change(keyOrPattern, () => this.#store.unlink(this.#remote.keyOf(keyOrPattern)));
+    return this.#change(keyOrPattern, () => this.#remote.remove(keyOrPattern));
   }
 
   /** Voids every value that was stored with a tag, in all processes. One command, however many they are. */
@@ -225,6 +227,7 @@ export class Cache<V = unknown> {
   async #removeMatching(pattern: string): Promise<number> {
     const matches = globMatcher(pattern);
     await this.#loads.voidAll((key) => matches(key));
+    await this.#remote.removing(pattern);
     let removed = 0;
     for await (const keys of this.#scan(pattern)) {
       for (let i = 0; i < keys.length; i += BATCH) {
@@ -243,7 +246,8 @@ export class Cache<V = unknown> {
     const own = this.#store.getPoolConfig().keyPrefix + this.#keys.prefix;
     for await (const names of this.#store.scanIterator({ MATCH: escapeGlob(own) + pattern, COUNT: SCAN_COUNT })) {
       const keys = names.map((name) => name.slice(own.length));
-      yield keys;
+      // Without a prefix the marks are among them, and must outlast what they mark.
+      yield this.#keys.prefix === '' ? keys.filter((key) => !key.startsWith(MARK_PREFIX)) : keys;
     }
   }
 }

@@ -4,6 +4,7 @@ import type { Lock } from '../lock/lock.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import type { Events } from './events.js';
 import { giveBack, type LoadLocks } from './load-locks.js';
+import type { Seen } from './loaded.js';
 import type { Read } from './local-tier.js';
 import { type CacheWhenDown, lifetimeMs, type ResolvedLoad } from './options.js';
 import type { Remote } from './remote.js';
@@ -32,11 +33,6 @@ interface Flight<T> {
   storing: Promise<void> | undefined;
   /** Whether the value was refreshed while this one read it. */
   refreshed: boolean;
-}
-
-/** A value that was found, which may be `null`. */
-interface Found<T> {
-  readonly value: T;
 }
 
 /** A loader that failed while a stale value served. */
@@ -97,10 +93,11 @@ export class Loads<V> {
     { freshUntil, loadMs }: Read<V>,
     loader: Loader<T>,
     options: ResolvedLoad,
+    seen?: Seen,
   ): void {
     // Vattani, Chierichetti, Lowenstein: Optimal Probabilistic Cache Stampede Prevention, VLDB 2015.
     const ahead = -loadMs * options.earlyRefresh * Math.log(Math.random());
-    if (performance.now() + ahead >= freshUntil) this.#refresh(key, loader, options, freshUntil);
+    if (performance.now() + ahead >= freshUntil) this.#refresh(key, loader, options, freshUntil, seen);
   }
 
   /** What is being loaded for a key is not stored; resolves once nothing is being stored any more. */
@@ -163,27 +160,31 @@ export class Loads<V> {
   }
 
   async #readOrLoad<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad, flight: Flight<T>): Promise<T> {
+    const withTtl = options.graceMs > 0 || options.earlyRefresh > 0;
     let read: Read<V> | undefined;
+    let seen: Seen | undefined;
     try {
-      read = await this.#remote.read(key, options.graceMs > 0 || options.earlyRefresh > 0, options.timeoutMs);
+      // With a lock it is what was seen under it that counts.
+      if (options.lock) read = await this.#remote.read(key, withTtl, options.timeoutMs);
+      else ({ read, seen } = await this.#remote.look(key, withTtl, options.timeoutMs));
     } catch (error) {
       if (!isUnavailable(error)) throw error;
       return this.#withoutRedis(key, loader, options, flight, error as Error);
     }
     if (read && performance.now() < read.freshUntil) {
       this.#counters.remoteHits++;
-      if (options.earlyRefresh > 0) this.refreshEarly(key, read, loader, options);
+      if (options.earlyRefresh > 0) this.refreshEarly(key, read, loader, options, seen);
       return this.#remote.present(read) as T;
     }
     if (read && options.graceMs > 0) {
       this.#counters.staleServes++;
-      if (!flight.refreshed) this.#refresh(key, loader, options, read.freshUntil);
+      if (!flight.refreshed) this.#refresh(key, loader, options, read.freshUntil, seen);
       return this.#remote.present(read) as T;
     }
     this.#counters.misses++;
     const refreshed = await (this.#refreshes.get(key) as Flight<T | undefined> | undefined)?.promise;
     if (refreshed !== undefined) return refreshed;
-    return options.lock ? this.#loadAlone(key, loader, options, flight) : this.#load(key, loader, options, flight);
+    return seen ? this.#load(key, loader, options, flight, seen) : this.#loadAlone(key, loader, options, flight);
   }
 
   async #withoutRedis<T extends V>(
@@ -216,20 +217,30 @@ export class Loads<V> {
     loader: Loader<T>,
     options: ResolvedLoad,
     flight: Flight<T>,
+    before: Seen,
     sent?: () => void,
   ): Promise<T> {
-    const { ttlMs, negativeTtlMs, jitter, timeoutMs } = options;
+    const { ttlMs, negativeTtlMs, jitter } = options;
     // Before the loader reads anything: what is removed by a tag while it reads must not stand.
     const versions = await this.#tagVersions(key, options);
     const startedAt = performance.now();
-    const value = await this.#call(key, loader, flight);
-    if (value === undefined || flight.voided || versions === 'unknown') return value;
+    const endWatch = this.#remote.watch(key, before);
+    let value: T;
+    let seen: Seen | undefined;
+    try {
+      value = await this.#call(key, loader, flight);
+    } finally {
+      seen = endWatch();
+    }
+    if (value === undefined || flight.voided || versions === 'unknown' || !seen) return value;
     const meta: Meta = {
       ...(options.earlyRefresh > 0 && { d: Math.ceil(performance.now() - startedAt) }),
       ...(versions && { t: versions }),
     };
     const ttl = value === null && negativeTtlMs !== undefined ? negativeTtlMs : ttlMs;
-    flight.storing = this.#remote.write(key, value, lifetimeMs(ttl, jitter), options, meta, timeoutMs);
+    const lifetime = lifetimeMs(ttl, jitter);
+    const isVoid = () => flight.voided;
+    flight.storing = this.#remote.writeLoaded(key, value, lifetime, options, meta, seen, isVoid, sent !== undefined);
     sent?.();
     try {
       await flight.storing;
@@ -262,47 +273,50 @@ export class Loads<V> {
   async #loadAlone<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad, flight: Flight<T>): Promise<T> {
     const { signal } = flight.controller;
     const { timeoutMs } = options;
-    const read = () => this.#readFresh<T>(key, options);
+    const look = () => this.#remote.look(key, false, timeoutMs);
     for (let inTurn = false; ; inTurn = true) {
       let lock: Lock | null;
-      let found: Found<T> | undefined;
+      let seen: Seen;
+      let read: Read<V> | undefined;
       try {
-        const attempt = { timeoutMs, signal, inTurn };
-        [lock, found] = await this.#locks.obtainOrRead(key, attempt, read, (answer) => answer !== undefined);
+        [lock, { read, seen }] = await this.#locks.obtainOrRead(key, { timeoutMs, signal, inTurn }, look, isFresh);
       } catch (error) {
         this.#unlessDown(key, error as Error);
         return this.#call(key, loader, flight);
       }
-      if (found) {
+      if (read && isFresh({ read })) {
         if (lock) giveBack(lock);
-        return found.value;
+        return this.#remote.present(read) as T;
       }
       // Whoever had the lock failed, or takes long.
       if (!lock) continue;
       const alone = lock;
       try {
-        return await this.#load(key, loader, options, flight, this.#locks.inOrder ? () => giveBack(alone) : undefined);
+        const sent = this.#locks.inOrder ? () => giveBack(alone) : undefined;
+        return await this.#load(key, loader, options, flight, seen, sent);
       } finally {
         giveBack(alone);
       }
     }
   }
 
-  async #readFresh<T extends V>(key: string, { timeoutMs }: ResolvedLoad): Promise<Found<T> | undefined> {
-    const read = await this.#remote.read(key, false, timeoutMs);
-    return read && performance.now() < read.freshUntil ? { value: this.#remote.present(read) as T } : undefined;
-  }
-
   /** Loads while nobody waits for it, unless that is under way or failed just now. `freshUntil`: of the value that serves. */
-  #refresh<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad, freshUntil: number): void {
+  #refresh<T extends V>(
+    key: string,
+    loader: Loader<T>,
+    options: ResolvedLoad,
+    freshUntil: number,
+    seen: Seen | undefined,
+  ): void {
     const failure = this.#failures.get(key);
     if (this.#refreshes.has(key) || (failure && performance.now() < failure.until)) return;
-    const refresh = (own: Flight<T | undefined>) =>
-      options.lock
-        ? this.#refreshAlone(key, loader, options, own as Flight<T>, freshUntil)
-        : this.#load(key, loader, options, own as Flight<T>);
+    const refresh = (own: Flight<T>) => {
+      if (options.lock) return this.#refreshAlone(key, loader, options, own, freshUntil);
+      if (seen) return this.#load(key, loader, options, own, seen);
+      return this.#refreshUnlessDone(key, loader, options, own, freshUntil);
+    };
     const flight = this.#start<T | undefined>(this.#refreshes, key, options, async (own) => {
-      const value = await refresh(own);
+      const value = await refresh(own as Flight<T>);
       const reading = this.#flights.get(key);
       if (reading) reading.refreshed = true;
       return value;
@@ -324,12 +338,23 @@ export class Loads<V> {
     // Another process is at it.
     if (!alone) return undefined;
     try {
-      const read = await this.#remote.read(key, true, options.timeoutMs);
-      if (read && read.freshUntil > Math.max(performance.now(), freshUntil + SAME_MS)) return undefined;
-      return await this.#load(key, loader, options, flight);
+      return await this.#refreshUnlessDone(key, loader, options, flight, freshUntil);
     } finally {
       giveBack(alone);
     }
+  }
+
+  /** Loads, unless another process has refreshed the value. */
+  async #refreshUnlessDone<T extends V>(
+    key: string,
+    loader: Loader<T>,
+    options: ResolvedLoad,
+    flight: Flight<T>,
+    freshUntil: number,
+  ): Promise<T | undefined> {
+    const { read, seen } = await this.#remote.look(key, true, options.timeoutMs);
+    if (read && read.freshUntil > Math.max(performance.now(), freshUntil + SAME_MS)) return undefined;
+    return this.#load(key, loader, options, flight, seen);
   }
 
   #refreshFailed(key: string, error: Error, before: Failure | undefined, { backoffMs }: ResolvedLoad): void {
@@ -338,6 +363,10 @@ export class Loads<V> {
     this.#failures.set(key, { until: performance.now() + next, backoffMs: next });
     this.#events.emit({ type: 'refresh-failed', key, error });
   }
+}
+
+function isFresh({ read }: { readonly read: Read<unknown> | undefined }): boolean {
+  return read !== undefined && performance.now() < read.freshUntil;
 }
 
 /** @throws {InvalidArgumentError} unless it is a function. */

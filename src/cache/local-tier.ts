@@ -14,7 +14,6 @@ export interface Read<T> {
   readonly value: T;
   /** As it is stored. */
   readonly data: Stored;
-  readonly bytes: number;
   readonly freshUntil: number;
   readonly staleUntil: number;
   /** How many ms it took to load; 0 if nobody said. */
@@ -24,6 +23,7 @@ export interface Read<T> {
 
 /** A value that is kept. */
 interface Kept<T> extends Read<T> {
+  readonly bytes: number;
   /** When it has been here for long enough, if that is before it is stale. */
   readonly keptUntil: number;
 }
@@ -148,7 +148,8 @@ export class LocalTier<T> {
     const keptUntil = Math.min(read.freshUntil, now + this.#options.ttlMs);
     if (keptUntil <= now) return;
     if (!this.#decodes) freeze(read.value);
-    const { value, data, bytes, freshUntil, staleUntil, loadMs, tags } = read;
+    const { value, data, freshUntil, staleUntil, loadMs, tags } = read;
+    const bytes = Buffer.byteLength(data);
     this.#values.set(key, { value, data: copy(data), bytes, freshUntil, staleUntil, loadMs, tags, keptUntil });
     // It may be too big.
     if (!this.#values.has(key)) return;

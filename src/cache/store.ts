@@ -4,13 +4,16 @@ import type { RedisPool } from '../pool/redis-pool.js';
 export type CacheStore = Pick<
   RedisPool,
   | 'closing'
+  | 'eval'
   | 'get'
   | 'getLocker'
+  | 'mGet'
   | 'multi'
   | 'pTTL'
   | 'runScript'
   | 'scanIterator'
   | 'set'
+  | 'slotTag'
   | 'track'
   | 'unlink'
   | 'withTimeout'

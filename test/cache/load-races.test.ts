@@ -39,7 +39,10 @@ describe.each<[string, GetOrSetOptions]>([
     const { cache, pool, name } = cacheOn(gate, {}, { pool: { lanes: 4 } });
     await cache.put('other', 1);
     await cache.put('other', 1, { tags: ['t'] });
-    const held = gate.holdCommand('SET', name('k'));
+    await cache.getOrSet('another', () => 'knows the script', options);
+    // The lock of that is given back in a write of its own.
+    await cache.has('other');
+    const held = gate.holdCommand('EVALSHA', name('k'));
     const loading = cache.getOrSet('k', () => 'loaded', { ...options, tags: ['t'] });
     await held.reached;
     const busy = await occupyFirstLane(pool);

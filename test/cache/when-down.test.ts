@@ -96,7 +96,7 @@ describe('a Redis that stops to answer', () => {
   test.each<[string, string, GetOrSetOptions]>([
     ['before the lock is asked for', 'EVALSHA', { lock: true }],
     ['before the versions of the tags are asked for', 'EVALSHA', { tags: ['t'] }],
-    ['before the value is stored', 'SET', {}],
+    ['before the value is stored', 'EVALSHA', {}],
   ])("%s costs no more than its timeout, and whenDown 'load' loads", async (_, command, options) => {
     const gate = await startGate(server());
     const { cache } = cacheOn(gate, { timeout: TIMEOUT_MS, whenDown: 'load' }, QUICK);

@@ -85,7 +85,7 @@ function freshKeys(cache) {
 async function check(server, name, { op }) {
   await server.cli('CONFIG', 'RESETSTAT');
   for (let i = 0; i < CHECKED; i++) await op();
-  const [reads, writes] = [await callsOf(server, ['get']), await callsOf(server, ['set', 'psetex'])];
+  const [reads, writes] = [await callsOf(server, ['get', 'mget']), await callsOf(server, ['set', 'psetex'])];
   if (reads < CHECKED || writes !== CHECKED) {
     throw new Error(`${name} read ${reads} times and wrote ${writes} times for ${CHECKED} misses`);
   }
