@@ -25,6 +25,7 @@ export type {
   SentinelPoolOptions,
   StandalonePoolConfig,
   TlsOptions,
+  TlsVersion,
 } from './config/types.js';
 export type { Duration, DurationUnit } from './duration.js';
 export { type CloseOptions, type ConnectOptions, Engine, type PoolHealth } from './engine.js';

@@ -2,6 +2,7 @@
 export const DEFAULTS = {
   database: 0,
   tls: false,
+  minVersion: 'TLSv1.2',
   rejectUnauthorized: true,
   keyPrefix: '',
   connectTimeout: 5_000,

@@ -1,5 +1,6 @@
 import { formatEndpoint } from './address.js';
-import type { ReplicaReads, ResolvedPool, ResolvedTopology, TlsOptions } from './types.js';
+import { DEFAULTS } from './defaults.js';
+import type { ReplicaReads, ResolvedPool, ResolvedTopology, TlsOptions, TlsVersion } from './types.js';
 
 /** Stands where a secret is set. */
 export const REDACTED = '<redacted>';
@@ -10,6 +11,7 @@ export interface PublicTlsConfig {
   readonly cert?: typeof REDACTED;
   readonly key?: typeof REDACTED;
   readonly servername?: string;
+  readonly minVersion: TlsVersion;
   readonly rejectUnauthorized: boolean;
 }
 
@@ -85,12 +87,13 @@ function publicSentinel({
   };
 }
 
-function publicTls({ ca, cert, key, servername, rejectUnauthorized }: TlsOptions): PublicTlsConfig {
+function publicTls({ ca, cert, key, servername, minVersion, rejectUnauthorized }: TlsOptions): PublicTlsConfig {
   return {
     ...(ca?.length ? { ca: REDACTED } : undefined),
     ...(cert ? { cert: REDACTED } : undefined),
     ...(key ? { key: REDACTED } : undefined),
     ...(servername ? { servername } : undefined),
-    rejectUnauthorized: rejectUnauthorized ?? true,
+    minVersion: minVersion ?? DEFAULTS.minVersion,
+    rejectUnauthorized: rejectUnauthorized ?? DEFAULTS.rejectUnauthorized,
   };
 }

@@ -61,12 +61,13 @@ function resolveNodes(nodes: readonly string[], defaultPort: number): Endpoint[]
 
 function resolveTls(tls: boolean | TlsOptions): false | TlsOptions {
   if (tls === false) return false;
-  const { ca, cert, key, servername, rejectUnauthorized } = tls === true ? {} : tls;
+  const { ca, cert, key, servername, minVersion, rejectUnauthorized } = tls === true ? {} : tls;
   return {
     ...(ca?.length ? { ca } : undefined),
     ...(cert ? { cert } : undefined),
     ...(key ? { key } : undefined),
     ...(servername ? { servername } : undefined),
+    minVersion: minVersion ?? DEFAULTS.minVersion,
     rejectUnauthorized: rejectUnauthorized ?? DEFAULTS.rejectUnauthorized,
   };
 }

@@ -10,9 +10,14 @@ export interface TlsOptions {
   key?: string;
   /** Name to check the server's certificate against; default: the host. */
   servername?: string;
+  /** Lowest version to speak: a server that offers only earlier ones is refused; default `'TLSv1.2'`. */
+  minVersion?: TlsVersion;
   /** Whether to refuse a certificate that no trusted authority signed; default `true`. */
   rejectUnauthorized?: boolean;
 }
+
+/** A version of TLS that is still safe. */
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
 /** How long to wait between attempts to connect; the delay doubles from `minDelay` to `maxDelay`, with jitter. */
 export interface ReconnectOptions {

@@ -31,7 +31,7 @@ describe('a file', () => {
     for (const where of [path, pathToFileURL(path)]) {
       expect(load(where).map(({ code, database, tls }) => [code, database, tls])).toEqual([
         ['default', 1, false],
-        ['b', 0, { rejectUnauthorized: true }],
+        ['b', 0, { minVersion: 'TLSv1.2', rejectUnauthorized: true }],
       ]);
     }
   });

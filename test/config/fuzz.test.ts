@@ -39,7 +39,15 @@ const options = fc.record(
     password: text,
     tls: fc.oneof(
       fc.boolean(),
-      fc.record({ ca: text, servername: text, rejectUnauthorized: fc.boolean() }, { requiredKeys: [] }),
+      fc.record(
+        {
+          ca: text,
+          servername: text,
+          minVersion: fc.constantFrom('TLSv1.2', 'TLSv1.3'),
+          rejectUnauthorized: fc.boolean(),
+        },
+        { requiredKeys: [] },
+      ),
     ),
     // In a cluster not every brace can be.
     keyPrefix: text.filter((prefix) => !prefix.includes('{')),

@@ -47,7 +47,14 @@ describe('the public configuration of a pool', () => {
       database: 2,
       username: 'app',
       password: '<redacted>',
-      tls: { ca: '<redacted>', cert: '<redacted>', key: '<redacted>', servername: 'redis', rejectUnauthorized: true },
+      tls: {
+        ca: '<redacted>',
+        cert: '<redacted>',
+        key: '<redacted>',
+        servername: 'redis',
+        minVersion: 'TLSv1.2',
+        rejectUnauthorized: true,
+      },
     });
     expect(printed(shown)).not.toContain(SECRET);
   });

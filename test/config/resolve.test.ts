@@ -21,7 +21,14 @@ test('a pool of which nothing is said has the documented defaults, in ms', () =>
 });
 
 test('every option that is given arrives', () => {
-  const tls = { ca: ['ca'], cert: 'cert', key: 'key', servername: 'redis', rejectUnauthorized: false };
+  const tls = {
+    ca: ['ca'],
+    cert: 'cert',
+    key: 'key',
+    servername: 'redis',
+    minVersion: 'TLSv1.3' as const,
+    rejectUnauthorized: false,
+  };
   expect(
     resolvePool('a', {
       address: 'h:1',
@@ -67,7 +74,7 @@ test('a URL gives user, password, TLS and database; empty options leave them as 
     username: 'u',
     password: 'p',
     database: 3,
-    tls: { rejectUnauthorized: true },
+    tls: { minVersion: 'TLSv1.2', rejectUnauthorized: true },
   });
 });
 

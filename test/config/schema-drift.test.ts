@@ -86,6 +86,7 @@ const TABLES = {
     cert: 'string?',
     key: 'string?',
     servername: 'string?',
+    minVersion: 'string?',
     rejectUnauthorized: 'boolean?',
   } satisfies Table<TlsOptions>,
   reconnectOptions: { minDelay: '$duration?', maxDelay: '$duration?' } satisfies Table<ReconnectOptions>,
