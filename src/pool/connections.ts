@@ -1,6 +1,5 @@
 import { createRequire } from 'node:module';
 import type { Pool } from 'generic-pool';
-import { ErrorReply } from 'redis';
 import type { ResolvedPool } from '../config/types.js';
 import { AcquireTimeoutError, ClosedError, ConnectionError, type LagoonError, PoolOverloadedError } from '../errors.js';
 import { log } from '../observe/debug.js';
@@ -13,9 +12,6 @@ const require = createRequire(import.meta.url);
 
 /** Lanes come before leases, so that callers with connections of their own can never starve everyone else. */
 const PRIORITY = { lane: 0, lease: 1 } as const;
-
-/** Error replies to a handshake that pass by themselves. */
-const TRANSIENT_REPLY = /^(LOADING|MASTERDOWN|BUSY|TRYAGAIN|CLUSTERDOWN)\b|max number of clients/;
 
 /** Told of every attempt to connect that failed; `definite` if the next one would fail for the same reason. */
 export type ConnectFailed = (error: LagoonError, definite: boolean) => void;
@@ -214,7 +210,7 @@ export class Connections {
 
   #failed(cause: Error): void {
     const { code, reconnect } = this.#config;
-    const definite = isDefinite(cause);
+    const definite = cause instanceof TopologyError;
     const error = new ConnectionError(`Pool ${code} cannot connect: ${describe(cause)}`, false, { cause });
     const ceiling = Math.min(reconnect.maxDelayMs, reconnect.minDelayMs * 2 ** Math.min(this.#failures, 30));
     this.#failures++;
@@ -252,13 +248,6 @@ export class Connections {
   #settle(done: PromiseLike<void>): void {
     done.then(undefined, (error: Error) => log.connection('%s: %s', this.#config.code, error.message));
   }
-}
-
-function isDefinite(error: Error): boolean {
-  if (error instanceof TopologyError) return true;
-  if (error instanceof ErrorReply) return !TRANSIENT_REPLY.test(error.message);
-  const { code } = error as NodeJS.ErrnoException;
-  return code !== undefined && (code.includes('CERT') || code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL'));
 }
 
 // An AggregateError of several addresses has no message of its own.

@@ -22,14 +22,18 @@ export interface Certificates {
   ca: string;
   /** For `localhost`, 127.0.0.1 and ::1. */
   server: Certificate;
+  /** For `localhost` only, by name. */
+  named: Certificate;
+  /** As `server`, but over since it was made. */
+  expired: Certificate;
   client: Certificate;
 }
 
-const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 const NAMES = 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:0:0:0:0:0:0:0:1\n';
 
 /**
- * Makes an authority, a server's and a client's certificate, valid for two days, with the `openssl` command.
+ * Makes an authority, certificates of a server and one of a client, valid for two days, with the `openssl` command.
  *
  * @throws {Error} if there is no `openssl`: tests of TLS fail then, as skipping them would hide that TLS is untested.
  */
@@ -45,19 +49,33 @@ export async function makeCertificates(): Promise<Certificates> {
     }
   };
   const read = (name: string) => readFile(join(folder, name), 'utf8');
-  const signed = async (name: string, extensions: string): Promise<Certificate> => {
+  const signed = async (name: string, extensions: string, days = 2): Promise<Certificate> => {
     await writeFile(join(folder, `${name}.ext`), extensions);
     await openssl('req', ...KEY, '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`);
     const authority = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial'];
     const files = ['-in', `${name}.csr`, '-extfile', `${name}.ext`, '-out', `${name}.crt`];
-    await openssl('x509', '-req', '-days', '2', ...authority, ...files);
+    await openssl('x509', '-req', '-days', String(days), ...authority, ...files);
     return { cert: await read(`${name}.crt`), key: await read(`${name}.key`) };
   };
   try {
-    await openssl('req', '-x509', ...KEY, '-subj', '/CN=lagoon test authority', '-keyout', 'ca.key', '-out', 'ca.crt');
+    await openssl(
+      'req',
+      '-x509',
+      '-days',
+      '2',
+      ...KEY,
+      '-subj',
+      '/CN=lagoon test authority',
+      '-keyout',
+      'ca.key',
+      '-out',
+      'ca.crt',
+    );
     const server = await signed('localhost', NAMES);
+    const named = await signed('named', 'subjectAltName=DNS:localhost\n');
+    const expired = await signed('expired', NAMES, 0);
     const client = await signed('client', 'extendedKeyUsage=clientAuth\n');
-    return { ca: await read('ca.crt'), server, client };
+    return { ca: await read('ca.crt'), server, named, expired, client };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

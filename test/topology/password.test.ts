@@ -42,7 +42,11 @@ describe('a password that is asked of a function', () => {
       },
       /no vault/,
     ],
-    ['that never answers, at connectTimeout', () => new Promise<string>(() => {}), /no connection within 300 ms/],
+    [
+      'that never answers, at connectTimeout',
+      () => new Promise<string>(() => {}),
+      /function that gives the password has not answered/,
+    ],
     ['that gives a wrong one', () => 'wrong', /WRONGPASS/],
   ])('makes connect() fail if it is one %s', async (_, password, message) => {
     const error = await failure(open({ password, connectTimeout: 300 }).connect());

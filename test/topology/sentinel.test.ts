@@ -155,8 +155,12 @@ describe('passwords of a pool on Sentinel', () => {
   });
 
   test.each([
-    ['of the sentinels, if it is missing', { password: 'servers' }, /refuse.*NOAUTH.*sentinelPassword/s],
-    ['of the sentinels, if it is wrong', { password: 'servers', sentinelPassword: 'x' }, /refuse.*WRONGPASS/s],
+    ['of the sentinels, if it is missing', { password: 'servers' }, /no sentinel names.*NOAUTH.*set sentinelPassword/s],
+    [
+      'of the sentinels, if it is wrong',
+      { password: 'servers', sentinelPassword: 'x' },
+      /no sentinel names.*WRONGPASS/s,
+    ],
     ['of the servers, if it is wrong', { password: 'x', sentinelPassword: 'sentinels' }, /WRONGPASS/],
   ])('are reported at once: %s', async (_, options, message) => {
     const engine = open({ ...options, connectTimeout: '20s' });

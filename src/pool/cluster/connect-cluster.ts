@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ConnectionError } from '../../errors.js';
 import { unlessAborted } from '../abort.js';
 import { connectLanes } from '../connect-lanes.js';
-import { TopologyError } from '../topology/topology-error.js';
+import { isDefinite } from '../topology/topology-error.js';
 import type { Masters } from './masters.js';
 
 const RETRY_MS = 100;
@@ -29,7 +29,7 @@ export async function connectCluster(
         throw masters.problem ?? new ConnectionError(`Pool ${code} is not connected after ${timeoutMs} ms`, false);
       }
       const over = timeoutMs === undefined || performance.now() >= deadline;
-      if (over || signal?.aborted || error instanceof TopologyError) throw error;
+      if (over || signal?.aborted || isDefinite(error)) throw error;
       await sleep(RETRY_MS);
     }
   }

@@ -1,7 +1,8 @@
-import { ErrorReply, type RedisClientOptions, RedisCluster, type RedisClusterOptions } from 'redis';
+import { type RedisClientOptions, RedisCluster, type RedisClusterOptions } from 'redis';
 import { formatEndpoint, parseNode, REDIS_PORT } from '../../config/address.js';
 import type { Endpoint, ResolvedPool } from '../../config/types.js';
 import { ConnectionError } from '../../errors.js';
+import { attempt } from '../topology/attempt.js';
 import { credentials, socketOptions } from '../topology/connect.js';
 import { TopologyError } from '../topology/topology-error.js';
 
@@ -33,7 +34,9 @@ export async function discover(
       nodes.map(async (node) => {
         try {
           // A signal for each: their sockets all listen to it.
-          return await ask(pool, node, AbortSignal.any([signal, answered.signal]));
+          return await attempt(pool, node, AbortSignal.any([signal, answered.signal]), (ending) =>
+            ask(pool, node, ending),
+          );
         } catch (error) {
           problems.push([formatEndpoint(node), error as Error]);
           throw error;
@@ -56,7 +59,7 @@ async function ask(pool: ResolvedPool, node: Endpoint, signal: AbortSignal): Pro
     useReplicas: pool.replicas === 'prefer',
     defaults: {
       socket: socketOptions(pool, node, signal),
-      ...credentials(pool),
+      ...credentials(pool, pool),
       name: pool.clientName,
       maintNotifications: 'disabled',
     } as RedisClientOptions,
@@ -97,17 +100,11 @@ function unanswered(problems: readonly (readonly [string, Error])[], signal: Abo
   if (problems.some(([, { message }]) => /cluster support disabled/i.test(message))) {
     return new TopologyError(`what was registered as a cluster is none (${said}); use registerRedis`);
   }
-  const refused = problems.find(([, error]) => isRefusal(error));
-  if (refused) return new TopologyError(`the cluster refuses (${said})`, { cause: refused[1] });
+  const refused = problems.find(([, error]) => error instanceof TopologyError)?.[1];
+  if (refused) return new TopologyError(`no node of the cluster lets us in (${said})`, { cause: refused.cause });
   return new ConnectionError(`no node of the cluster answers (${said})`, false, {
     cause: signal.reason ?? problems[0]?.[1],
   });
-}
-
-function isRefusal(error: Error): boolean {
-  if (error instanceof ErrorReply) return /^(NOAUTH|WRONGPASS|NOPERM|ERR)\b/.test(error.message);
-  const { code } = error as NodeJS.ErrnoException;
-  return code !== undefined && (code.includes('CERT') || code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL'));
 }
 
 /** The endpoint of an address as servers and node-redis write it: one of IPv6 has no brackets there. */

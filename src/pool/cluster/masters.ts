@@ -7,7 +7,6 @@ import type { QueryLog } from '../../observe/query-log.js';
 import { PoolCore } from '../core.js';
 import type { Intake } from '../intake.js';
 import { standalone } from '../topology/standalone.js';
-import { TopologyError } from '../topology/topology-error.js';
 import { type ClusterMap, discover, endpointOf } from './discovery.js';
 import { ServerLeftError } from './redirect.js';
 import { ReplicaMap } from './replica-map.js';
@@ -218,9 +217,6 @@ export class Masters {
   }
 }
 
-function failure(code: string, cause: LagoonError): LagoonError {
-  const message = `Pool ${code} cannot connect: ${cause.message}`;
-  return cause instanceof TopologyError
-    ? new TopologyError(message, { cause })
-    : new ConnectionError(message, false, { cause });
+function failure(code: string, cause: LagoonError): ConnectionError {
+  return new ConnectionError(`Pool ${code} cannot connect: ${cause.message}`, false, { cause });
 }

@@ -4,7 +4,7 @@ import { CommandTimeoutError } from '../../errors.js';
 import { aborted, whenAborted } from '../abort.js';
 import type { CommandOptions, PoolCore } from '../core.js';
 import type { Intake } from '../intake.js';
-import { TopologyError } from '../topology/topology-error.js';
+import { isDefinite } from '../topology/topology-error.js';
 import { NO_SLOT } from './keys.js';
 import type { Masters } from './masters.js';
 import { redirectOf } from './redirect.js';
@@ -69,7 +69,7 @@ export class SlotRouter {
       const found = this.#known(route.slot);
       if (found) return found;
       const { problem } = this.#masters;
-      if (problem instanceof TopologyError) throw problem;
+      if (isDefinite(problem)) throw problem;
       await this.#pause(route, pauses, problem);
     }
   }

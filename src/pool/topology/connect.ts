@@ -1,13 +1,31 @@
 import { RedisClient, type RedisClientOptions } from 'redis';
-import type { Endpoint, ResolvedPool } from '../../config/types.js';
+import { formatEndpoint } from '../../config/address.js';
+import type { Endpoint, PasswordProvider, ResolvedPool } from '../../config/types.js';
 import type { NodeRedisClient } from '../node-redis.js';
 import { QueueLink } from '../queue-link.js';
+import { attempt } from './attempt.js';
+import { explainRefusal } from './refusal.js';
+import { TopologyError } from './topology-error.js';
 
 // node-redis stops writing at the socket's mark and waits for a drain; at the default 16 KB that halves the rate of large SETs.
 const WRITABLE_HIGH_WATER_MARK = 1024 * 1024;
 
 /** Opens one connection of a pool to the server at `endpoint`; one attempt, which `signal` ends. */
 export async function connect(pool: ResolvedPool, endpoint: Endpoint, signal: AbortSignal): Promise<QueueLink> {
+  try {
+    return await attempt(pool, endpoint, signal, (ending) => open(pool, endpoint, ending));
+  } catch (error) {
+    throw at(endpoint, error as Error);
+  }
+}
+
+/** The error with where it happened, if it is one that says what to do. */
+export function at(endpoint: Endpoint, error: Error): Error {
+  if (!(error instanceof TopologyError)) return error;
+  return new TopologyError(`${formatEndpoint(endpoint)}: ${error.message}`, { cause: error.cause });
+}
+
+async function open(pool: ResolvedPool, endpoint: Endpoint, signal: AbortSignal): Promise<QueueLink> {
   const client = newClient(linkOptions(pool, endpoint, signal));
   const link = new QueueLink(client);
   const stop = () => link.destroy(signal.reason);
@@ -37,7 +55,7 @@ export async function connectChecked(
     await check(link);
     return link;
   } catch (error) {
-    const reason = link.lost ?? (error as Error);
+    const reason = link.lost ?? at(endpoint, explainRefusal(error as Error, pool));
     link.destroy(reason);
     throw reason;
   } finally {
@@ -57,7 +75,7 @@ export function newClient(options: RedisClientOptions): NodeRedisClient {
 function linkOptions(pool: ResolvedPool, endpoint: Endpoint, signal: AbortSignal): RedisClientOptions {
   return {
     socket: socketOptions(pool, endpoint, signal),
-    ...credentials(pool),
+    ...credentials(pool, pool),
     database: pool.database,
     name: pool.clientName,
     keyPrefix: pool.keyPrefix,
@@ -65,20 +83,36 @@ function linkOptions(pool: ResolvedPool, endpoint: Endpoint, signal: AbortSignal
   };
 }
 
-/** Who a pool is to its servers, as node-redis takes it. */
-export function credentials({
-  username,
-  password,
-}: ResolvedPool): Pick<RedisClientOptions, 'username' | 'password' | 'credentialsProvider'> {
-  if (typeof password === 'function') {
-    return {
-      credentialsProvider: {
-        type: 'async-credentials-provider',
-        credentials: async () => ({ ...(username !== undefined && { username }), password: await password() }),
-      },
-    };
+type Credentials = Pick<RedisClientOptions, 'username' | 'password' | 'credentialsProvider'>;
+
+/** Who a pool is to its servers, or to its sentinels, as node-redis takes it. */
+export function credentials(
+  { username, password }: Pick<ResolvedPool, 'username' | 'password'>,
+  { connectTimeoutMs }: ResolvedPool,
+): Credentials {
+  const name = username !== undefined && { username };
+  if (typeof password !== 'function') return { ...name, ...(password !== undefined && { password }) };
+  // A little sooner than the attempt would end, which could not say why.
+  const patienceMs = 0.9 * connectTimeoutMs;
+  const ask = async () => ({ ...name, password: await given(password, patienceMs) });
+  return { credentialsProvider: { type: 'async-credentials-provider', credentials: ask } };
+}
+
+async function given(password: PasswordProvider, patienceMs: number): Promise<string> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const fail = () => reject(new Error('the function that gives the password has not answered'));
+    timer = setTimeout(fail, patienceMs).unref();
+  });
+  try {
+    const answer: unknown = await Promise.race([password(), late]);
+    if (typeof answer === 'string') return answer;
+    throw new Error(
+      `the function that gives the password gave no string, but ${answer === null ? 'null' : typeof answer}`,
+    );
+  } finally {
+    clearTimeout(timer);
   }
-  return { ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
 }
 
 /** How to reach any server of a pool: Redis itself or a sentinel. */

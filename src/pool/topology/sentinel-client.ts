@@ -4,7 +4,9 @@ import type { Endpoint, ResolvedPool, ResolvedTopology } from '../../config/type
 import { ConnectionError } from '../../errors.js';
 import { log } from '../../observe/debug.js';
 import type { NodeRedisClient } from '../node-redis.js';
-import { newClient, socketOptions } from './connect.js';
+import { attempt } from './attempt.js';
+import { credentials, newClient, socketOptions } from './connect.js';
+import { explainRefusal, type Identity } from './refusal.js';
 
 /** What a sentinel says of the master. */
 export interface MasterView {
@@ -26,6 +28,7 @@ export class SentinelClient {
   readonly #topology: Extract<ResolvedTopology, { kind: 'sentinel' }>;
   readonly #endpoint: Endpoint;
   readonly #named: (view: MasterView) => void;
+  readonly #identity: Identity;
   #client: NodeRedisClient | undefined;
   #asking: Promise<void> | undefined;
   /** Ends the connection, or the attempt at one. */
@@ -46,6 +49,11 @@ export class SentinelClient {
     this.#topology = topology;
     this.#endpoint = endpoint;
     this.#named = named;
+    this.#identity = {
+      username: topology.username,
+      usernameOption: 'sentinelUsername',
+      passwordOption: 'sentinelPassword',
+    };
   }
 
   /** Its last answer, unless it was asked in vain since. */
@@ -91,7 +99,7 @@ export class SentinelClient {
       // What it refuses now it may grant later, over the same connection; a handshake that was refused leaves none.
       if (error instanceof ErrorReply && this.#client) {
         this.#view = undefined;
-        this.#problem = error;
+        this.#problem = explainRefusal(error, this.#pool, this.#identity);
       } else this.#drop(error as Error);
     } finally {
       clearTimeout(timer);
@@ -111,16 +119,19 @@ export class SentinelClient {
     }) as Promise<Flags[]>;
   }
 
-  async #connect(ending: AbortController): Promise<NodeRedisClient> {
-    const { username, password, master } = this.#topology;
+  #connect(ending: AbortController): Promise<NodeRedisClient> {
+    const open = (signal: AbortSignal) => this.#open(ending, signal);
+    return attempt(this.#pool, this.#endpoint, ending.signal, open, this.#identity);
+  }
+
+  async #open(ending: AbortController, signal: AbortSignal): Promise<NodeRedisClient> {
     const client = newClient({
-      socket: socketOptions(this.#pool, this.#endpoint, ending.signal),
-      ...(username !== undefined && { username }),
-      ...(password !== undefined && { password }),
+      socket: socketOptions(this.#pool, this.#endpoint, signal),
+      ...credentials(this.#topology, this.#pool),
       name: this.#pool.clientName,
       maintNotifications: 'disabled',
     });
-    ending.signal.addEventListener('abort', () => client.destroy(), { once: true });
+    signal.addEventListener('abort', () => client.destroy(), { once: true });
     let connected = false;
     const lost = (error: Error) => {
       // Until then `connect` rejects with the reason itself.
@@ -132,7 +143,7 @@ export class SentinelClient {
     connected = true;
     // Before it is asked: a failover in between would be missed.
     await client.subscribe('+switch-master', (message) => {
-      if (message.startsWith(`${master} `)) void this.#askAgain();
+      if (message.startsWith(`${this.#topology.master} `)) void this.#askAgain();
     });
     return client;
   }

@@ -1,4 +1,3 @@
-import { ErrorReply } from 'redis';
 import { formatEndpoint } from '../../config/address.js';
 import type { Endpoint, ResolvedPool, ResolvedTopology } from '../../config/types.js';
 import { ConnectionError } from '../../errors.js';
@@ -144,11 +143,12 @@ export class Sentinels implements Topology, ReplicaDirectory {
     const name = JSON.stringify(this.#name);
     const problems = this.#clients.map(({ address, problem }) => ({ address, problem: problem ?? timeout }));
     const said = problems.map(({ address, problem }) => `${address}: ${problem?.message ?? 'no answer'}`).join('; ');
-    const refusals = problems.flatMap(({ problem }) => (problem instanceof ErrorReply ? [problem.message] : []));
+    const refusals = problems.flatMap(({ problem }) => (problem instanceof TopologyError ? [problem] : []));
+    const cause = refusals[0]?.cause;
     if (refusals.length === 0) return new ConnectionError(`no sentinel names the master ${name} (${said})`, false);
-    return refusals.some((message) => /no such master/i.test(message))
-      ? new TopologyError(`no sentinel knows a master called ${name} (${said})`)
-      : new TopologyError(`the sentinels refuse to name the master ${name} (${said}); see sentinelPassword`);
+    return refusals.some(({ message }) => /no such master/i.test(message))
+      ? new TopologyError(`no sentinel knows a master called ${name} (${said})`, { cause })
+      : new TopologyError(`no sentinel names the master ${name} (${said})`, { cause });
   }
 }
 
