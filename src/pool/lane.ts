@@ -35,6 +35,7 @@ export class Lane {
         : events.settled,
       ...(events.answered && { answered: events.answered }),
       lost: () => this.#replace(),
+      whyNone: () => connections.lastError,
     });
   }
 

@@ -9,6 +9,8 @@ export interface PipelineEvents {
   answered?(command: PendingCommand, reply: unknown): void;
   /** The link is gone; what was not written waits for the next one. */
   lost?(error: Error): void;
+  /** Why there is no link, for commands that wait in vain for one. */
+  whyNone?(): Error | undefined;
 }
 
 /**
@@ -188,7 +190,7 @@ export class Pipeline implements CommandOwner {
     if (late) return;
     const owed = this.#owed.toArray();
     const expired = owed.filter((command) => !command.done && command.deadline <= now);
-    for (const command of expired) command.fail(timedOut(command));
+    for (const command of expired) command.fail(this.#timedOut(command));
     this.#unsend(expired);
     this.#giveUp(owed[0], now);
   }
@@ -203,17 +205,18 @@ export class Pipeline implements CommandOwner {
   #expireAlone(command: PendingCommand): void {
     const timer = setTimeout(() => {
       setImmediate(() => {
-        if (!command.done) this.abandon(command, timedOut(command));
+        if (!command.done) this.abandon(command, this.#timedOut(command));
       });
     }, command.timeoutMs);
     const stop = () => clearTimeout(timer);
     command.promise.then(stop, stop);
     if (!this.#watch) this.#startWatch();
   }
-}
 
-function timedOut(command: PendingCommand): CommandTimeoutError {
-  const { timeoutMs, written } = command;
-  const fate = written ? 'it was sent and may have been executed' : 'it was not sent';
-  return new CommandTimeoutError(`No reply to the command within ${timeoutMs} ms; ${fate}`, timeoutMs, written);
+  #timedOut({ timeoutMs, written }: PendingCommand): CommandTimeoutError {
+    const cause = written || this.#link ? undefined : this.#events.whyNone?.();
+    const fate = written ? 'it was sent and may have been executed' : 'it was not sent';
+    const message = `No reply to the command within ${timeoutMs} ms; ${fate}${cause ? `: ${cause.message}` : ''}`;
+    return new CommandTimeoutError(message, timeoutMs, written, { cause });
+  }
 }
