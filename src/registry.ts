@@ -3,7 +3,7 @@ import { readConfigFile } from './config/file.js';
 import { pointer, safeName } from './config/issues.js';
 import { emptyObject, isObject, type Json, type JsonObject, type Snapshot, snapshot } from './config/snapshot.js';
 import type {
-  PasswordProvider,
+  PasswordProviders,
   RegisterClusterOptions,
   RegisterOptions,
   RegisterSentinelOptions,
@@ -130,30 +130,37 @@ export class Registry<Names extends string = never> {
   #register<Code extends string>(
     code: string = 'default',
     place: Readonly<Record<string, unknown>>,
-    options: RegisterOptions = {},
+    options: RegisterSentinelOptions = {},
   ): Registry<Names | Code> {
     const name = typeof code === 'string' ? code : '';
     const path = ['pools', name];
     const where = snapshot(place, path);
-    const { data, password } = withoutProvider(options);
+    const { data, providers } = withoutProviders(options, 'sentinel' in place);
     const how = snapshot(data, path);
     const given = isObject(how.value) ? how.value : emptyObject();
     const issues = [...where.issues, ...how.issues, ...misplaced(given, path)];
     if (typeof code !== 'string') issues.push({ path: pointer(...path), message: 'the code must be a string' });
     if (!isObject(how.value)) issues.push({ path: pointer(...path), message: 'the options must be an object' });
     const value: Json = Object.assign(emptyObject(), given, where.value);
-    this.#calls.push({ code: name, pool: { value, issues }, password });
+    this.#calls.push({ code: name, pool: { value, issues }, providers });
     return this as unknown as Registry<Names | Code>;
   }
 }
 
 /** Takes out of the options what is no data; everything else that may be wrong with them is found when they are copied. */
-function withoutProvider(options: RegisterOptions): { data: unknown; password?: PasswordProvider } {
+function withoutProviders(
+  options: RegisterSentinelOptions,
+  withSentinels: boolean,
+): { data: unknown; providers: PasswordProviders } {
   try {
-    const { password } = options;
-    return typeof password === 'function' ? { data: { ...options, password: undefined }, password } : { data: options };
+    const names = withSentinels ? (['password', 'sentinelPassword'] as const) : (['password'] as const);
+    const functions = names.filter((name) => typeof options[name] === 'function');
+    if (functions.length === 0) return { data: options, providers: {} };
+    const entries = functions.map((name) => [name, options[name]] as const);
+    const none = functions.map((name) => [name, undefined] as const);
+    return { data: { ...options, ...Object.fromEntries(none) }, providers: Object.fromEntries(entries) };
   } catch {
-    return { data: options };
+    return { data: options, providers: {} };
   }
 }
 

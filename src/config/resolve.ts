@@ -6,7 +6,7 @@ import { DEFAULTS } from './defaults.js';
 import { publicConfig, REDACTED } from './redact.js';
 import type {
   Endpoint,
-  PasswordProvider,
+  PasswordProviders,
   PoolConfig,
   PoolOptions,
   ResolvedPool,
@@ -15,19 +15,19 @@ import type {
 } from './types.js';
 
 /**
- * A pool whose configuration was found valid, with every default filled in and every duration in ms; frozen. `provider` gives
- * the password where the configuration does not.
+ * A pool whose configuration was found valid, with every default filled in and every duration in ms; frozen. `providers` give
+ * the passwords where the configuration does not.
  */
-export function resolvePool(code: string, config: PoolConfig, provider?: PasswordProvider): ResolvedPool {
+export function resolvePool(code: string, config: PoolConfig, providers: PasswordProviders = {}): ResolvedPool {
   const given = typeof config === 'string' ? { address: config } : config;
   const address = 'address' in given ? mustParse(parseAddress(given.address)) : undefined;
-  const topology = resolveTopology(given, address);
+  const topology = resolveTopology(given, address, providers);
   return protect({
     code,
     topology,
     database: given.database ?? address?.database ?? DEFAULTS.database,
     username: given.username || address?.username,
-    password: provider ?? (given.password || address?.password),
+    password: providers.password ?? (given.password || address?.password),
     tls: resolveTls(given.tls ?? address?.tls ?? DEFAULTS.tls),
     keyPrefix: given.keyPrefix ?? DEFAULTS.keyPrefix,
     clientName: given.clientName || defaultClientName(code),
@@ -40,7 +40,11 @@ export function resolvePool(code: string, config: PoolConfig, provider?: Passwor
   });
 }
 
-function resolveTopology(config: Exclude<PoolConfig, string>, address: Address | undefined): ResolvedTopology {
+function resolveTopology(
+  config: Exclude<PoolConfig, string>,
+  address: Address | undefined,
+  { sentinelPassword }: PasswordProviders,
+): ResolvedTopology {
   if ('sentinel' in config) {
     const { master, nodes } = config.sentinel;
     return {
@@ -48,7 +52,7 @@ function resolveTopology(config: Exclude<PoolConfig, string>, address: Address |
       master,
       nodes: resolveNodes(nodes, SENTINEL_PORT),
       username: config.sentinelUsername || undefined,
-      password: config.sentinelPassword || undefined,
+      password: sentinelPassword ?? (config.sentinelPassword || undefined),
     };
   }
   if ('cluster' in config) return { kind: 'cluster', nodes: resolveNodes(config.cluster, REDIS_PORT) };

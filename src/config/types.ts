@@ -86,7 +86,18 @@ export interface RegisterOptions extends Omit<PoolOptions, 'password'> {
 }
 
 /** {@link RegisterOptions} of a pool on Redis Sentinel. */
-export interface RegisterSentinelOptions extends RegisterOptions, Omit<SentinelPoolOptions, keyof PoolOptions> {}
+export interface RegisterSentinelOptions
+  extends RegisterOptions,
+    Omit<SentinelPoolOptions, keyof PoolOptions | 'sentinelPassword'> {
+  /** The sentinels' own password, or a function that is asked for it before every connection to one of them. */
+  sentinelPassword?: string | PasswordProvider;
+}
+
+/** The functions that give the passwords of a pool, where they are no data. */
+export interface PasswordProviders {
+  readonly password?: PasswordProvider;
+  readonly sentinelPassword?: PasswordProvider;
+}
 
 /** {@link RegisterOptions} of a pool on a Redis Cluster. */
 export interface RegisterClusterOptions extends RegisterOptions, ReplicaOptions {}
@@ -149,7 +160,7 @@ export type ResolvedTopology =
       readonly master: string;
       readonly nodes: readonly Endpoint[];
       readonly username: string | undefined;
-      readonly password: string | undefined;
+      readonly password: string | PasswordProvider | undefined;
     }
   | { readonly kind: 'cluster'; readonly nodes: readonly Endpoint[] };
 

@@ -5,14 +5,14 @@ import { resolvePool } from './resolve.js';
 import { schemaErrors } from './schema.js';
 import { checkPool } from './semantics.js';
 import { emptyObject, isObject, type Json, type JsonObject, type Snapshot, snapshot } from './snapshot.js';
-import type { PasswordProvider, PoolConfig, ResolvedPool } from './types.js';
+import type { PasswordProviders, PoolConfig, ResolvedPool } from './types.js';
 
 /** One pool added to a configuration by a call. */
 export interface PoolCall {
   readonly code: string;
   readonly pool: Snapshot;
-  /** What its password is asked of, which is no data. */
-  readonly password?: PasswordProvider | undefined;
+  /** What its passwords are asked of, which is no data. */
+  readonly providers?: PasswordProviders;
 }
 
 /**
@@ -44,7 +44,7 @@ export function resolveDraft(config: Snapshot, calls: readonly PoolCall[]): read
   const all = [...duplicates, ...issues.list];
   if (all.length > 0) throw new ConfigError(all);
   const { pools } = merged as unknown as { pools: Record<string, PoolConfig> };
-  const providers = new Map(calls.map(({ code, password }) => [code, password]));
+  const providers = new Map(calls.map(({ code, providers }) => [code, providers]));
   return Object.freeze(Object.entries(pools).map(([code, pool]) => resolvePool(code, pool, providers.get(code))));
 }
 
