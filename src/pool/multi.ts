@@ -15,6 +15,7 @@ import {
   type ReplyTransform,
 } from './node-redis.js';
 import type { PendingCommand } from './pending-command.js';
+import { replyError } from './reply-error.js';
 
 /** Executes what a builder has gathered: raw replies in the order of the commands. */
 export interface MultiExecutor {
@@ -148,8 +149,6 @@ function sendAll(
 
 function ownError(error: Error): Error {
   if (!(error instanceof MultiErrorReply)) return error;
-  const replies = error.replies.map((reply) =>
-    reply instanceof Error ? new ReplyError(reply.message, { cause: reply }) : reply,
-  );
+  const replies = error.replies.map((reply) => (reply instanceof Error ? replyError(reply) : reply));
   return new TransactionError(replies, error.errorIndexes, { cause: error });
 }

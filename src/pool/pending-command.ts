@@ -1,6 +1,7 @@
 import { ErrorReply, type TypeMapping } from 'redis';
-import { ConnectionError, InvalidArgumentError, ReplyError } from '../errors.js';
+import { ConnectionError, InvalidArgumentError } from '../errors.js';
 import type { CommandArgs, ReplyTransform } from './node-redis.js';
+import { replyError } from './reply-error.js';
 
 /** Who is told how a command ended. */
 export interface CommandOwner {
@@ -48,11 +49,13 @@ export class PendingCommand {
 
   readonly #transform: ReplyTransform | undefined;
   readonly #preserve: unknown;
+  readonly #sent: CommandArgs;
   #settle!: (value: unknown) => void;
   #fail!: (error: Error) => void;
 
   constructor(args: CommandArgs, transform?: ReplyTransform, typeMapping?: TypeMapping) {
     this.args = args;
+    this.#sent = args;
     this.typeMapping = typeMapping;
     this.#transform = transform;
     this.#preserve = args.preserve;
@@ -105,7 +108,7 @@ export class PendingCommand {
   }
 
   #ownError(error: Error): Error {
-    if (error instanceof ErrorReply) return new ReplyError(error.message, { cause: error });
+    if (error instanceof ErrorReply) return replyError(error, this.#sent);
     if (error instanceof TypeError && !this.written) return new InvalidArgumentError(error.message, { cause: error });
     return connectionLost(this, this.owner.lost ?? error);
   }

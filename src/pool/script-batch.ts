@@ -1,7 +1,8 @@
 import { ErrorReply, type RedisArgument } from 'redis';
-import { LagoonError, ReplyError } from '../errors.js';
+import { LagoonError } from '../errors.js';
 import { aborted, whenAborted } from './abort.js';
 import { BatchPacing } from './batch-pacing.js';
+import { isKeyRefused, replyError } from './reply-error.js';
 import {
   encodeArguments,
   encodeKeys,
@@ -15,6 +16,8 @@ import {
 const NO_OPTIONS = {};
 
 interface Call {
+  /** It was aborted. */
+  over?: boolean;
   settle(reply: unknown): void;
   fail(error: Error): void;
 }
@@ -105,20 +108,44 @@ export class ScriptBatcher {
     for (const batch of batches) if (batch.calls.length > 0) this.#send(batch);
   }
 
-  #send({ calls, keys, args }: Batch): void {
+  #send(batch: Batch): void {
+    const { calls, keys, args } = batch;
     this.#pacing.sent();
     evaluate(this.#core, this.#script, keys, args, NO_OPTIONS).then(
-      (replies) => this.#pacing.answered(() => deliver(calls, replies)),
+      (replies) => this.#pacing.answered(() => deliver(calls, replies, (i) => this.#commandOf(batch, i))),
       (error) =>
         this.#pacing.answered(() => {
-          for (const call of calls) call.fail(error);
+          if (calls.length > 1 && isKeyRefused(error)) this.#sendEach(batch);
+          else for (const call of calls) call.fail(error);
         }),
     );
+  }
+
+  // Of some keys of a batch its user may use only some: whose they are must not be the trouble of the others.
+  #sendEach(batch: Batch): void {
+    for (const [i, call] of batch.calls.entries()) {
+      if (!call.over) this.#send({ calls: [call], keys: this.#keysOf(batch, i), args: this.#argsOf(batch, i) });
+    }
+  }
+
+  #keysOf({ calls, keys }: Batch, i: number): RedisArgument[] {
+    return partOf(keys, this.#script.keys ?? 0, calls.length, i);
+  }
+
+  #argsOf({ calls, args }: Batch, i: number): RedisArgument[] {
+    return partOf(args, this.#script.args ?? 0, calls.length, i);
+  }
+
+  /** One call of a batch as it would have been sent alone. */
+  #commandOf(batch: Batch, i: number): RedisArgument[] {
+    const keys = this.#keysOf(batch, i);
+    return ['EVALSHA', this.#script.sha, String(keys.length), ...keys];
   }
 
   #watch(batch: Batch, call: Call, signal: AbortSignal): void {
     const { settle, fail } = call;
     const stop = whenAborted(signal, () => {
+      call.over = true;
       if (this.#batches.includes(batch)) this.#remove(batch, call);
       fail(aborted(signal));
     });
@@ -142,7 +169,13 @@ export class ScriptBatcher {
   }
 }
 
-function deliver(calls: readonly Call[], reply: unknown): void {
+/** What all of so many calls share, and what belongs to one of them. */
+function partOf(all: readonly RedisArgument[], own: number, calls: number, i: number): RedisArgument[] {
+  const shared = all.length - calls * own;
+  return [...all.slice(0, shared), ...all.slice(shared + i * own, shared + (i + 1) * own)];
+}
+
+function deliver(calls: readonly Call[], reply: unknown, commandOf: (i: number) => RedisArgument[]): void {
   let replies: unknown[];
   try {
     replies = repliesOf(reply, calls.length);
@@ -152,7 +185,7 @@ function deliver(calls: readonly Call[], reply: unknown): void {
   }
   for (let i = 0; i < calls.length; i++) {
     const own = replies[i];
-    if (own instanceof ErrorReply) (calls[i] as Call).fail(new ReplyError(own.message, { cause: own }));
+    if (own instanceof ErrorReply) (calls[i] as Call).fail(replyError(own, commandOf(i)));
     else (calls[i] as Call).settle(own);
   }
 }
@@ -162,7 +195,7 @@ export async function replyAlone<Reply>(script: Script<Reply>, reply: Promise<un
   const { batch, transform = (own: unknown) => own as Reply } = script;
   if (batch === undefined) return transform(await reply);
   const [own] = repliesOf(await reply, 1);
-  if (own instanceof ErrorReply) throw new ReplyError(own.message, { cause: own });
+  if (own instanceof ErrorReply) throw replyError(own);
   return transform(own);
 }
 

@@ -1,7 +1,7 @@
 import { ErrorReply } from 'redis';
-import { ReplyError } from '../errors.js';
 import { log } from '../observe/debug.js';
 import type { StreamClient } from './node-redis.js';
+import { replyError } from './reply-error.js';
 
 /** Plain channels, patterns, or sharded channels. */
 export type SubscriptionKind = 'channel' | 'pattern' | 'shard';
@@ -91,7 +91,7 @@ export class Subscription implements AsyncDisposable {
       const call = client[method] as (channels: string[], listener: Listener, buffers: boolean) => Promise<unknown>;
       await call.call(client, [...this.channels], this.#deliver, this.#request.buffers);
     } catch (error) {
-      throw error instanceof ErrorReply ? new ReplyError(error.message, { cause: error }) : error;
+      throw error instanceof ErrorReply ? replyError(error, [method.toUpperCase(), ...this.channels]) : error;
     }
   }
 }
