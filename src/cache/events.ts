@@ -12,7 +12,9 @@ export type CacheEvent =
   /** Changes are told again, so that values stay in this process. */
   | { readonly type: 'local-up' }
   /** Changes may be missed, so that nothing is served from this process. */
-  | { readonly type: 'local-down' };
+  | { readonly type: 'local-down' }
+  /** Redis refuses to tell of changes, for want of a right: nothing stays in this process until it does. */
+  | { readonly type: 'local-refused'; readonly error: Error };
 
 /** Tells whoever listens; what they throw harms no call. */
 export class Events {

@@ -36,7 +36,12 @@ export interface Fetch {
 /** Starts to hear of changes to keys with these beginnings. */
 export type Track = (
   options: { prefixes: readonly string[]; heartbeatMs: number; timeoutMs: number },
-  listener: { up(): void; down(): void; invalidated(keys: readonly string[] | undefined): void },
+  listener: {
+    up(): void;
+    down(): void;
+    invalidated(keys: readonly string[] | undefined): void;
+    refused(error: Error): void;
+  },
 ) => Tracking;
 
 /** What the keys of a cache are called in Redis. */
@@ -98,6 +103,7 @@ export class LocalTier<T> {
           events.emit({ type: 'local-down' });
         },
         invalidated: (names) => this.#invalidated(names),
+        refused: (error) => events.emit({ type: 'local-refused', error }),
       },
     );
   }

@@ -1,3 +1,4 @@
+import { ReplyError } from '../errors.js';
 import { log } from '../observe/debug.js';
 import { pause, whenAborted } from './abort.js';
 import type { PoolCore } from './core.js';
@@ -12,6 +13,8 @@ export interface TrackingListener {
   up(): void;
   /** They do not any more. */
   down(): void;
+  /** The server refuses to tell of changes; it is asked again, and this is not said again before it did. */
+  refused(error: ReplyError): void;
   /** Keys, as they stand in Redis, that were changed, removed or have expired; `undefined`: all. */
   invalidated(keys: readonly string[] | undefined): void;
 }
@@ -49,6 +52,7 @@ export class ServerTracking implements Tracking {
   #lease: Lease | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #confirmedUntil = 0;
+  #refused = false;
 
   constructor(core: PoolCore, options: TrackingOptions, listener: TrackingListener) {
     this.#core = core;
@@ -78,6 +82,10 @@ export class ServerTracking implements Tracking {
       } catch (error) {
         log.cache('%s: cannot track keys: %s', this.#core.config.code, (error as Error).message);
         this.#drop();
+        if (error instanceof ReplyError && !this.#refused) {
+          this.#refused = true;
+          this.#listener.refused(error);
+        }
         await pause(delay, this.#stopped.signal);
       }
     }
@@ -99,6 +107,7 @@ export class ServerTracking implements Tracking {
       ...this.#options.prefixes.flatMap((prefix) => (keyPrefix + prefix === '' ? [] : ['PREFIX', keyPrefix + prefix])),
     ]);
     this.#confirm(sentAt);
+    this.#refused = false;
     this.#listener.up();
     this.#heartbeat = setInterval(() => void this.#beat(lease), this.#options.heartbeatMs).unref();
   }
@@ -106,7 +115,10 @@ export class ServerTracking implements Tracking {
   async #beat(lease: Lease): Promise<void> {
     const sentAt = performance.now();
     try {
-      await this.#send(lease, ['PING']);
+      // A refusal is an answer.
+      await this.#send(lease, ['PING']).catch((error) => {
+        if (!(error instanceof ReplyError)) throw error;
+      });
       this.#confirm(sentAt);
     } catch (error) {
       lease.link.destroy(error as Error);

@@ -64,6 +64,7 @@ export class ClusterTracking implements Tracking {
       up: heard(true),
       down: heard(false),
       invalidated: this.#listener.invalidated.bind(this.#listener),
+      refused: this.#listener.refused.bind(this.#listener),
     };
     const tracked: Tracked = { tracking: new ServerTracking(server, this.#options, listener), up: false };
     this.#tracked.set(server, tracked);
