@@ -19,6 +19,8 @@ export class Subscriptions {
   #connecting: Promise<Lease> | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
+  #resubscribing = false;
+  readonly #warned = new WeakSet<Subscription>();
   /** Ends a wait for a connection or between two attempts. */
   readonly #closing = new AbortController();
 
@@ -106,18 +108,35 @@ export class Subscriptions {
   }
 
   async #resubscribe(): Promise<void> {
+    if (this.#resubscribing) return;
+    this.#resubscribing = true;
     for (let delay = FIRST_RETRY_MS; this.#active.size > 0 && !this.#closing.signal.aborted; delay *= 2) {
       try {
         const lease = this.#lease ?? (await this.#connect());
         const missing = [...this.#active].filter((subscription) => !subscription.established);
-        await this.#inTime(Promise.all(missing.map((subscription) => subscription.establishOn(lease.link.client))));
-        for (const subscription of missing) subscription.resumed();
-        return;
+        const work = missing.map((subscription) => this.#establishAgain(subscription, lease));
+        await this.#inTime(Promise.all(work));
+        if ([...this.#active].every((subscription) => subscription.established)) break;
       } catch (error) {
         log.pool('%s: cannot resubscribe: %s', this.#core.config.code, (error as Error).message);
         // A connection on which subscribing fails is not kept, or the next attempt would find it half subscribed.
         this.#dropLease();
-        await pause(Math.min(delay, MAX_RETRY_MS), this.#closing.signal);
+      }
+      await pause(Math.min(delay, MAX_RETRY_MS), this.#closing.signal);
+    }
+    this.#resubscribing = false;
+  }
+
+  // A channel that its user may not listen to any more must not be the trouble of the others.
+  async #establishAgain(subscription: Subscription, lease: Lease): Promise<void> {
+    try {
+      await subscription.establishOn(lease.link.client);
+      if (subscription.established) subscription.resumed();
+    } catch (error) {
+      if (!(error instanceof ReplyError)) throw error;
+      if (!this.#warned.has(subscription)) {
+        this.#warned.add(subscription);
+        warnOf(subscription, error);
       }
     }
   }
@@ -167,6 +186,11 @@ export class Subscriptions {
       );
     });
   }
+}
+
+function warnOf({ channels }: Subscription, { message }: ReplyError): void {
+  const text = `The subscription to ${channels.map((channel) => JSON.stringify(channel)).join(', ')} was lost and is refused now: ${message}`;
+  process.emitWarning(text, { type: 'LagoonWarning', code: 'LAGOON_SUBSCRIPTION' });
 }
 
 function notConfirmed(timeoutMs: number): CommandTimeoutError {
