@@ -182,10 +182,19 @@ const SOON_BACK: ReadonlySet<string> = new Set(['LOADING', 'BUSY', 'TRYAGAIN', '
 /** Whether an error means that Redis cannot be asked at the moment, and not that it refused. */
 export function isUnavailable(error: unknown): boolean {
   if (error instanceof ReplyError) return SOON_BACK.has(error.replyCode);
+  if (error instanceof ConnectionError && lacksRight(error)) return false;
   return (
     error instanceof ConnectionError ||
     error instanceof CommandTimeoutError ||
     error instanceof AcquireTimeoutError ||
     error instanceof PoolOverloadedError
   );
+}
+
+/** Whether the server took the password of a user who may not do what connecting needs: that is a refusal, and no outage. */
+function lacksRight(error: Error): boolean {
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
+    if (cause.message.startsWith('NOPERM')) return true;
+  }
+  return false;
 }
