@@ -76,9 +76,11 @@ describe.concurrent('a failover', () => {
   test('by command: the old master becomes a replica, and no connection to it stays', async (context) => {
     const { group, open } = await ownGroup(context);
     const old = await group.master();
-    await survives({ group, open }, () => group.failover());
+    const engine = await survives({ group, open }, () => group.failover());
     const clients = String(await old.cli('CLIENT', 'LIST'));
     expect(clients).not.toContain('name=lagoon:default');
+    // Nor did it go back and forth while the sentinels came to know of it one after the other.
+    expect(engine.getRedis().stats().reconnects).toBe(1);
   });
 
   test('leaves no connection to a master that was demoted without a word of the sentinels', async (context) => {

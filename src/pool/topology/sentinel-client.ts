@@ -88,10 +88,10 @@ export class SentinelClient {
     }, connectTimeoutMs).unref();
     try {
       this.#client ??= await this.#connect(ending);
-      const asked = Promise.all([this.#say('MASTER'), this.#pool.replicas === 'prefer' ? this.#sayReplicas() : []]);
+      const asked = Promise.all([this.#sayMaster(), this.#pool.replicas === 'prefer' ? this.#sayReplicas() : []]);
       const [master, replicas] = await asked;
       if (ending !== this.#ending) return;
-      this.#view = { ...readMaster(master as Flags), replicas: replicas.flatMap(readReplica) };
+      this.#view = { ...master, replicas: replicas.flatMap(readReplica) };
       this.#problem = undefined;
       this.#named(this.#view);
     } catch (error) {
@@ -104,6 +104,16 @@ export class SentinelClient {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /**
+   * The epoch and the address. The sentinel that leads a failover counts it in its account of the master as soon as a replica is
+   * promoted, and goes on to give the address of the old one there until all others follow; asked for the address, it gives the new.
+   */
+  async #sayMaster(): Promise<Omit<MasterView, 'replicas'>> {
+    const asked = Promise.all([this.#say('MASTER'), this.#say('GET-MASTER-ADDR-BY-NAME')]);
+    const [account, address] = (await asked) as [Flags, [host: string, port: string]];
+    return { host: address[0], port: Number(address[1]), epoch: Number(account['config-epoch']) };
   }
 
   #say(what: string): Promise<unknown> {
@@ -165,10 +175,6 @@ export class SentinelClient {
     this.#ending = new AbortController();
     ending.abort(problem);
   }
-}
-
-function readMaster({ ip, port, 'config-epoch': epoch }: Flags): Omit<MasterView, 'replicas'> {
-  return { host: String(ip), port: Number(port), epoch: Number(epoch) };
 }
 
 /** Where a replica is, if nothing is said against it. */
