@@ -53,6 +53,7 @@ export class ServerTracking implements Tracking {
   #heartbeat: NodeJS.Timeout | undefined;
   #confirmedUntil = 0;
   #refused = false;
+  #connecting = false;
 
   constructor(core: PoolCore, options: TrackingOptions, listener: TrackingListener) {
     this.#core = core;
@@ -75,10 +76,13 @@ export class ServerTracking implements Tracking {
   }
 
   async #connect(): Promise<void> {
+    // A connection that is lost while it is set up is told of twice.
+    if (this.#connecting) return;
+    this.#connecting = true;
     for (let delay = FIRST_RETRY_MS; !this.#stopped.signal.aborted; delay = Math.min(2 * delay, MAX_RETRY_MS)) {
       try {
         await this.#establish();
-        return;
+        if (this.#lease) break;
       } catch (error) {
         log.cache('%s: cannot track keys: %s', this.#core.config.code, (error as Error).message);
         this.#drop();
@@ -89,12 +93,18 @@ export class ServerTracking implements Tracking {
         await pause(delay, this.#stopped.signal);
       }
     }
+    this.#connecting = false;
   }
 
   async #establish(): Promise<void> {
-    const lease = await this.#core.lease(this.#stopped.signal, () => this.#lost(lease));
+    let made: Lease | undefined;
+    const lease = await this.#core.lease(this.#stopped.signal, () => {
+      if (made) this.#lost(made);
+    });
+    made = lease;
     this.#lease = lease;
     if (this.#stopped.signal.aborted) return this.#drop();
+    if (lease.link.lost) throw lease.link.lost;
     lease.link.onPush((push) => this.#onPush(lease, push));
     const { keyPrefix } = this.#core.config;
     const sentAt = performance.now();

@@ -95,6 +95,24 @@ describe('a tracking connection that', () => {
     expect(worst).toBeLessThan(BOUND_MS);
   });
 
+  test('is cut while it is being set up is replaced by one, and none is left behind', async () => {
+    const proxy = await startProxy(server().address);
+    const probe = await localCacheOn(proxy, LOCAL, { reconnect: { minDelay: 1, maxDelay: 1 } });
+    // Wherever it stands: at the handshake, on loan, waiting for its first reply.
+    for (let i = 0; i < 30; i++) {
+      const { accepted } = proxy;
+      await eventually(() => proxy.accepted > accepted + (i % 2) || proxy.open === 2, { interval: 1 });
+      await turns(i % 7);
+      proxy.cutAll();
+    }
+    await eventually(() => probe.count('local-up') > probe.count('local-down'));
+    await probe.cache.put('k', 0);
+    await warm(probe.cache, 'k');
+    expect(probe.pool.stats().leases).toMatchObject({ inUse: 1, waiting: 0 });
+    await eventually(() => proxy.open === 2);
+    await proxy.stop();
+  });
+
   test('is half-open is found out by the heartbeat', async () => {
     const gate = await startGate(server());
     const probe = await localCacheOn(gate, LOCAL);
