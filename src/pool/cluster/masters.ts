@@ -155,6 +155,7 @@ export class Masters {
 
   #apply({ owners, replicas }: ClusterMap): void {
     const named = new Set<PoolCore>();
+    const before = this.#named;
     let changed = false;
     let served = 0;
     for (let slot = 0; slot < SLOTS; slot++) {
@@ -170,6 +171,8 @@ export class Masters {
       }
     }
     this.#named = [...named];
+    // Who has no slots any more may have been known to have none, one by one: then no slot has changed now.
+    if (before.some((core) => !named.has(core))) changed = true;
     const unserved = SLOTS - served;
     this.#problem =
       unserved === 0
