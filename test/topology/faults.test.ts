@@ -19,11 +19,11 @@ const RESUMES_MS = 3_000;
  * Runs a load while `fault` happens, which ends as soon as everything has a server again. Then every kind of call is served
  * again within a second; nothing hangs, and nothing fails with what is not the fault's.
  */
-async function survives(redis: RedisPool, fault: () => Promise<void>, without: readonly string[] = []): Promise<void> {
+async function survives(redis: RedisPool, fault: () => Promise<void>): Promise<void> {
   const far = redis.getCache<number>({ prefix: 'near' });
   const near = redis.getCache<number>({ prefix: 'near', local: true });
   const unhandled = await unhandledDuring(async () => {
-    const load = startMixedLoad(redis, without);
+    const load = startMixedLoad(redis);
     const outcomes = Object.entries(load.outcomes);
     await eventually(() => outcomes.every(([, { done }]) => done > 20), { timeout: 10_000 });
     await servedNearby(1);
@@ -80,7 +80,6 @@ describe('everything at once on Sentinel', () => {
   });
 });
 
-// Without locks, which do not work on a cluster yet.
 describe('everything at once on a cluster', () => {
   let cluster: RedisCluster;
   beforeAll(async () => {
@@ -90,12 +89,12 @@ describe('everything at once on a cluster', () => {
 
   async function clusterSurvives(fault: () => Promise<void>): Promise<void> {
     const registry = new Registry().registerRedisCluster(cluster.addresses.slice(0, 2), 'default', OPTIONS);
-    await survives(engineOf(registry).getRedis(), fault, ['lock']);
+    await survives(engineOf(registry).getRedis(), fault);
   }
 
   test('survives slots that move', async () => {
     await clusterSurvives(async () => {
-      for (const key of ['load:0', 'tx:0', 'list:0', 'load#0', 'near#k']) {
+      for (const key of ['load:0', 'tx:0', 'list:0', 'job', 'load#0', 'near#k']) {
         const owner = await cluster.nodeOf(key);
         const other = (await cluster.masters()).find((master) => master !== owner) as RedisServer;
         const move = await cluster.startMovingSlot(key, other);
@@ -108,7 +107,7 @@ describe('everything at once on a cluster', () => {
   test('survives a node more and a node less', async () => {
     await clusterSurvives(async () => {
       const added = await cluster.addNode();
-      for (const key of ['load:0', 'tx:0', 'list:0', 'load#0']) await cluster.moveSlot(key, added);
+      for (const key of ['load:0', 'tx:0', 'list:0', 'job', 'load#0']) await cluster.moveSlot(key, added);
       await cluster.removeNode(added);
     });
   });

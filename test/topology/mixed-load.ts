@@ -63,13 +63,12 @@ const CALLS: Record<string, Call> = {
   },
 };
 
-/** Starts `callers` loops of each kind, but for those of `without`. */
-export function startMixedLoad(redis: RedisPool, without: readonly string[] = [], callers = 3): MixedLoad {
+/** Starts `callers` loops of each kind. */
+export function startMixedLoad(redis: RedisPool, callers = 3): MixedLoad {
   const fences: number[] = [];
   const outcomes: Record<string, Outcome> = {};
   let stopped = false;
   const loops = Object.entries(CALLS).flatMap(([kind, call]) => {
-    if (without.includes(kind)) return [];
     const outcome: Outcome = { done: 0, failed: 0, lastBeganAt: 0, longestMs: 0, unexpected: [] };
     outcomes[kind] = outcome;
     return Array.from({ length: callers }, async (_, caller) => {
