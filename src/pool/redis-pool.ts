@@ -33,6 +33,7 @@ import {
   evaluate,
   type Script,
   type ScriptArgument,
+  type ScriptCall,
   type SharedPart,
 } from './script.js';
 import { replyAlone } from './script-batch.js';
@@ -295,6 +296,34 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
       return (transform ? reply.then(transform) : reply) as Promise<Reply>;
     } catch (error) {
       return Promise.reject(error);
+    }
+  }
+
+  /**
+   * `runScript` for who asks so often that a promise for each call is much.
+   *
+   * @internal
+   */
+  callScript<Reply>(
+    script: Script<Reply>,
+    keys: readonly RedisArgument[],
+    args: readonly ScriptArgument[],
+    call: ScriptCall<Reply>,
+    shared?: SharedPart,
+  ): void {
+    const { signal, timeoutMs } = this.#options;
+    if (script.batch === undefined || script.transform || signal || timeoutMs !== undefined) {
+      this.runScript(script, keys, args, shared).then(
+        (reply) => call.settle(reply),
+        (error) => call.fail(error),
+      );
+      return;
+    }
+    try {
+      checkCall(script, keys, args);
+      this.#runtime.batcher(script, this.#batchOf(keys, shared)).add(keys, args, call as ScriptCall, shared);
+    } catch (error) {
+      call.fail(error as Error);
     }
   }
 

@@ -9,25 +9,27 @@ import {
   evaluate,
   type Script,
   type ScriptArgument,
+  type ScriptCall,
   type ScriptTarget,
   type SharedPart,
 } from './script.js';
 
 const NO_OPTIONS = {};
 
-interface Call {
+/** A call of a batch. */
+interface BatchedCall extends ScriptCall {
   /** It was aborted. */
   over?: boolean;
-  settle(reply: unknown): void;
-  fail(error: Error): void;
 }
 
 /** The calls that share one script call. */
 interface Batch {
-  readonly calls: Call[];
+  readonly calls: BatchedCall[];
   /** What the calls share, and behind it what each of them has. */
   readonly keys: RedisArgument[];
   readonly args: RedisArgument[];
+  /** Whether all calls have the usual arguments, which `args` then has none of. */
+  usual: boolean;
 }
 
 /** Gathers the calls of one script that are made in one turn of the event loop into shared script calls. */
@@ -51,11 +53,7 @@ export class ScriptBatcher {
     this.#most = most;
   }
 
-  /**
-   * Adds one call to this turn's batch. An aborted call is not sent, or its reply is dropped if it was.
-   *
-   * @throws {InvalidArgumentError} if a key or an argument cannot be sent.
-   */
+  /** A call as {@link add}, and how it ended. An aborted one is not sent, or its reply is dropped if it was. */
   run(
     keys: readonly RedisArgument[],
     args: readonly ScriptArgument[],
@@ -63,22 +61,38 @@ export class ScriptBatcher {
     shared?: SharedPart,
   ): Promise<unknown> {
     if (signal?.aborted) return Promise.reject(aborted(signal));
+    return new Promise((resolve, reject) => {
+      const call: BatchedCall = { settle: resolve, fail: reject };
+      const batch = this.add(keys, args, call, shared);
+      if (signal) this.#watch(batch, call, signal);
+    });
+  }
+
+  /**
+   * Adds one call to this turn's batch.
+   *
+   * @throws {InvalidArgumentError} if a key or an argument cannot be sent.
+   */
+  add(
+    keys: readonly RedisArgument[],
+    args: readonly ScriptArgument[],
+    call: ScriptCall,
+    shared: SharedPart | undefined,
+  ): Batch {
     if (shared !== this.#shared) this.#share(shared);
     const batch = this.#batchWithRoom();
+    if (batch.usual && args !== this.#script.usual) this.#spellOut(batch);
     // Arguments first: a key that cannot be sent then takes nothing back but itself and them.
     const argsBefore = batch.args.length;
-    encodeArguments(args, batch.args);
+    if (!batch.usual) encodeArguments(args, batch.args);
     try {
       encodeKeys(keys, this.#core.config.keyPrefix, batch.keys);
     } catch (error) {
       batch.args.length = argsBefore;
       throw error;
     }
-    return new Promise((resolve, reject) => {
-      const call: Call = { settle: resolve, fail: reject };
-      batch.calls.push(call);
-      if (signal) this.#watch(batch, call, signal);
-    });
+    batch.calls.push(call);
+    return batch;
   }
 
   #share(shared: SharedPart | undefined): void {
@@ -97,9 +111,17 @@ export class ScriptBatcher {
   }
 
   #addBatch(): Batch {
-    const batch = { calls: [], keys: this.#sharedKeys.slice(), args: this.#sharedArgs.slice() };
+    const usual = this.#script.usual !== undefined;
+    const batch = { calls: [], keys: this.#sharedKeys.slice(), args: this.#sharedArgs.slice(), usual };
     this.#batches.push(batch);
     return batch;
+  }
+
+  // One call is not as usual: now those before it have to say that they are.
+  #spellOut(batch: Batch): void {
+    const { usual = [] } = this.#script;
+    batch.usual = false;
+    for (let i = 0; i < batch.calls.length; i++) encodeArguments(usual, batch.args);
   }
 
   #flush(): void {
@@ -124,7 +146,8 @@ export class ScriptBatcher {
   // Of some keys of a batch its user may use only some: whose they are must not be the trouble of the others.
   #sendEach(batch: Batch): void {
     for (const [i, call] of batch.calls.entries()) {
-      if (!call.over) this.#send({ calls: [call], keys: this.#keysOf(batch, i), args: this.#argsOf(batch, i) });
+      if (!call.over)
+        this.#send({ calls: [call], keys: this.#keysOf(batch, i), args: this.#argsOf(batch, i), usual: batch.usual });
     }
   }
 
@@ -132,8 +155,8 @@ export class ScriptBatcher {
     return partOf(keys, this.#script.keys ?? 0, calls.length, i);
   }
 
-  #argsOf({ calls, args }: Batch, i: number): RedisArgument[] {
-    return partOf(args, this.#script.args ?? 0, calls.length, i);
+  #argsOf({ calls, args, usual }: Batch, i: number): RedisArgument[] {
+    return partOf(args, usual ? 0 : (this.#script.args ?? 0), calls.length, i);
   }
 
   /** One call of a batch as it would have been sent alone. */
@@ -142,7 +165,7 @@ export class ScriptBatcher {
     return ['EVALSHA', this.#script.sha, String(keys.length), ...keys];
   }
 
-  #watch(batch: Batch, call: Call, signal: AbortSignal): void {
+  #watch(batch: Batch, call: BatchedCall, signal: AbortSignal): void {
     const { settle, fail } = call;
     const stop = whenAborted(signal, () => {
       call.over = true;
@@ -159,13 +182,13 @@ export class ScriptBatcher {
     };
   }
 
-  #remove(batch: Batch, call: Call): void {
+  #remove(batch: Batch, call: BatchedCall): void {
     const { keys = 0, args = 0 } = this.#script;
     const { length } = batch.calls;
     const index = batch.calls.indexOf(call);
     batch.calls.splice(index, 1);
     batch.keys.splice(batch.keys.length - (length - index) * keys, keys);
-    batch.args.splice(batch.args.length - (length - index) * args, args);
+    if (!batch.usual) batch.args.splice(batch.args.length - (length - index) * args, args);
   }
 }
 
@@ -175,7 +198,7 @@ function partOf(all: readonly RedisArgument[], own: number, calls: number, i: nu
   return [...all.slice(0, shared), ...all.slice(shared + i * own, shared + (i + 1) * own)];
 }
 
-function deliver(calls: readonly Call[], reply: unknown, commandOf: (i: number) => RedisArgument[]): void {
+function deliver(calls: readonly BatchedCall[], reply: unknown, commandOf: (i: number) => RedisArgument[]): void {
   let replies: unknown[];
   try {
     replies = repliesOf(reply, calls.length);
@@ -185,8 +208,8 @@ function deliver(calls: readonly Call[], reply: unknown, commandOf: (i: number) 
   }
   for (let i = 0; i < calls.length; i++) {
     const own = replies[i];
-    if (own instanceof ErrorReply) (calls[i] as Call).fail(replyError(own, commandOf(i)));
-    else (calls[i] as Call).settle(own);
+    if (own instanceof ErrorReply) (calls[i] as BatchedCall).fail(replyError(own, commandOf(i)));
+    else (calls[i] as BatchedCall).settle(own);
   }
 }
 

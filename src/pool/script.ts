@@ -20,6 +20,8 @@ export interface ScriptDefinition<Reply> {
    * call that is alone it may return the reply itself, unless that is an array: an array costs Redis as much as a command.
    */
   readonly batch?: number;
+  /** The arguments of most calls, if there are such: where all that share a script call have this very array, ARGV has none of it. */
+  readonly usual?: readonly ScriptArgument[];
 }
 
 /** A script that `runScript` runs; made by {@link defineScript}. */
@@ -31,6 +33,12 @@ export interface Script<Reply = unknown> extends ScriptDefinition<Reply> {
 /** An argument of a script; a number is sent in decimal. */
 export type ScriptArgument = RedisArgument | number;
 
+/** Who made a call of a script, and is told how it ended. */
+export interface ScriptCall<Reply = unknown> {
+  settle(reply: Reply): void;
+  fail(error: Error): void;
+}
+
 /** Keys and arguments that all calls of a batched script have in common: they stand once, in front of those of the calls. */
 export interface SharedPart {
   readonly keys: readonly RedisArgument[];
@@ -40,10 +48,11 @@ export interface SharedPart {
 /**
  * Defines a Lua script once, for any number of calls of `runScript`.
  *
- * @throws {InvalidArgumentError} if the source is empty, a count is not a whole number, or `batch` stands without counts.
+ * @throws {InvalidArgumentError} if the source is empty, a count is not a whole number, `batch` stands without counts, or
+ *   `usual` is not as many arguments as one call has.
  */
 export function defineScript<Reply = unknown>(definition: ScriptDefinition<Reply>): Script<Reply> {
-  const { lua, keys, args, batch } = definition;
+  const { lua, keys, args, batch, usual } = definition;
   if (typeof lua !== 'string' || lua.trim() === '')
     throw new InvalidArgumentError('lua must be the source of a script');
   for (const [name, count, least] of [
@@ -57,6 +66,9 @@ export function defineScript<Reply = unknown>(definition: ScriptDefinition<Reply
   }
   if (batch !== undefined && (keys === undefined || keys === 0 || args === undefined)) {
     throw new InvalidArgumentError('A script with batch needs the number of keys (1 or more) and args of one call');
+  }
+  if (usual !== undefined && encodeArguments(usual, []).length !== args) {
+    throw new InvalidArgumentError(`usual must be the arguments of one call: args says how many, got ${usual.length}`);
   }
   let sha: string | undefined;
   return Object.freeze({

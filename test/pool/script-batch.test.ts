@@ -99,6 +99,42 @@ describe('a batched script', () => {
     expect(await pool.mGet(['a', 'b', 'c'])).toEqual(['1', null, '3']);
   });
 
+  test('leaves out the usual arguments if all calls have them, and only then', async () => {
+    const usual = [1];
+    const script = defineScript<string>({
+      lua: `
+        local replies = {}
+        for i, key in ipairs(KEYS) do replies[i] = key .. ' ' .. (ARGV[i + 1] or '-') .. ' of ' .. #ARGV end
+        return replies`,
+      keys: 1,
+      args: 1,
+      batch: 8,
+      usual,
+    });
+    const pool = await ready();
+    const shared = { keys: [], args: ['shared'] };
+    const run = (key: string, args: number[], signal?: AbortSignal) =>
+      (signal ? pool.withAbortSignal(signal) : pool).runScript(script, [key], args, shared);
+    expect(await Promise.all([run('a', usual), run('b', usual)])).toEqual(['a - of 1', 'b - of 1']);
+    expect(await Promise.all([run('a', usual), run('b', usual), run('c', [3]), run('d', usual)])).toEqual(
+      ['a 1', 'b 1', 'c 3', 'd 1'].map((each) => `${each} of 5`),
+    );
+    const refused = failure(run('b', [undefined as never]));
+    expect(await Promise.all([run('a', usual), run('c', usual)])).toEqual(['a 1 of 3', 'c 1 of 3']);
+    expect(await refused).toMatchObject({ code: 'LAGOON_INVALID_ARGUMENT' });
+    // A call that is aborted takes with it what it has.
+    for (const [args, told] of [
+      [usual, ['a - of 1', 'c - of 1']],
+      [[2], ['a 1 of 3', 'c 1 of 3']],
+    ] as const) {
+      const abort = new AbortController();
+      const calls = [run('a', usual), run('b', args as number[], abort.signal), run('c', usual)];
+      abort.abort();
+      await expect(calls[1]).rejects.toBeInstanceOf(AbortError);
+      expect(await Promise.all([calls[0], calls[2]])).toEqual(told);
+    }
+  });
+
   test('gathers what is asked for behind promises of the same turn, from any view', async () => {
     const pool = await ready();
     const later = async (key: string, hops: number) => {

@@ -160,6 +160,7 @@ describe('defineScript()', () => {
     ['a negative count of arguments', { lua: 'return 1', args: -1 }],
     ['a batch of none', { lua: 'return {}', keys: 1, args: 0, batch: 0 }],
     ['a batch without the counts of one call', { lua: 'return {}', batch: 8 }],
+    ['usual arguments of another number', { lua: 'return {}', keys: 1, args: 2, batch: 8, usual: [1] }],
     ['a batch without keys', { lua: 'return {}', keys: 0, args: 1, batch: 8 }],
   ])('refuses %s', (_, definition) => {
     expect(() => defineScript(definition as never)).toThrow(InvalidArgumentError);
