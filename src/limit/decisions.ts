@@ -1,8 +1,8 @@
 import type { Plan } from './plan.js';
 import type { Quota } from './quota.js';
-import { type RateLimitResult, resultOf, resultsOf } from './result.js';
-import { callArgument, type DecideReply } from './scripts.js';
-import { standingsOf } from './standings.js';
+import { acceptedOf, type RateLimitResult, resultOf } from './result.js';
+import { callArguments, type DecideReply } from './scripts.js';
+import { resetMsOf, standingsOf, usedOf } from './standings.js';
 import type { LimitStore } from './store.js';
 
 /** What the limiter does with decisions. */
@@ -54,7 +54,7 @@ export class Decisions {
   async peek(key: string, cost: number): Promise<RateLimitResult> {
     const plan = this.#plan;
     try {
-      const reply = await this.#store.runScript(plan.decide, plan.keysOf(key), [callArgument(0, cost)], plan.shared);
+      const reply = await this.#store.runScript(plan.decide, plan.keysOf(key), callArguments(0, cost), plan.shared);
       this.#verdicts.decided();
       const result = resultOf(plan.quotas, standingsOf(plan.quotas, reply), cost, false, 0);
       return result.retryAfter === 0 ? { ...result, allowed: true, exceeded: false } : this.#verdicts.shown(result);
@@ -86,7 +86,7 @@ export class Decisions {
     for (const ofCost of all) {
       for (const ask of ofCost.values()) {
         this.#store
-          .runScript(plan.decide, plan.keysOf(ask.key), [callArgument(ask.callers.length, ask.cost)], plan.shared)
+          .runScript(plan.decide, plan.keysOf(ask.key), callArguments(ask.callers.length, ask.cost), plan.shared)
           .then(
             (reply) => this.#answer(ask, reply, sentAt),
             (error: Error) => this.#fail(ask, error),
@@ -99,8 +99,7 @@ export class Decisions {
     const { quotas } = this.#plan;
     this.#verdicts.decided();
     if (typeof reply === 'number') {
-      const results = resultsOf(quotas[0] as Quota, reply, cost, callers.length);
-      for (let i = 0; i < callers.length; i++) callers[i]?.settle(results[i] as RateLimitResult);
+      acceptAll(quotas[0] as Quota, cost, reply, callers);
       return;
     }
     const accepted = reply[0] as number;
@@ -122,5 +121,15 @@ export class Decisions {
         fail(thrown);
       }
     }
+  }
+}
+
+function acceptAll(quota: Quota, cost: number, reply: number, callers: readonly Caller[]): void {
+  const charge = cost * quota.unit;
+  const resetMs = resetMsOf(quota, reply);
+  let used = usedOf(quota, reply) - callers.length * charge;
+  for (const { settle } of callers) {
+    used += charge;
+    settle(acceptedOf(quota, used, resetMs));
   }
 }

@@ -1,6 +1,7 @@
 import type { Script, SharedPart } from '../pool/script.js';
+import { ruleArguments } from './lua/script.js';
 import type { Quota, ResolvedRule } from './quota.js';
-import { type DecideReply, type LimitScripts, ruleArguments } from './scripts.js';
+import type { DecideReply, LimitScripts } from './scripts.js';
 
 /** The rules of a limiter with limits that are known: what is asked of Redis, and of which keys. */
 export class Plan {
@@ -10,6 +11,7 @@ export class Plan {
   readonly adjust: Script<'OK'>;
   readonly shared: SharedPart;
   readonly #prefixes: readonly string[];
+  readonly #only: string | undefined;
 
   constructor(prefix: string, rules: readonly ResolvedRule[], quotas: readonly Quota[], scripts: LimitScripts) {
     this.quotas = quotas;
@@ -17,11 +19,11 @@ export class Plan {
     this.adjust = scripts.adjust;
     this.shared = { keys: [], args: ruleArguments(quotas) };
     this.#prefixes = rules.map(({ id }) => prefix + id);
+    this.#only = rules.length === 1 ? `${this.#prefixes[0]}:` : undefined;
   }
 
   /** One key of Redis per rule; several of them are in one slot of a cluster. */
   keysOf(key: string): string[] {
-    const [first] = this.#prefixes;
-    return this.#prefixes.length === 1 ? [`${first}:${key}`] : this.#prefixes.map((prefix) => `${prefix}{:${key}}`);
+    return this.#only === undefined ? this.#prefixes.map((prefix) => `${prefix}{:${key}}`) : [this.#only + key];
   }
 }

@@ -41,27 +41,19 @@ export function resultOf(
   return deciding;
 }
 
-/**
- * The results of calls that were all accepted by one rule, in their order; `used` after all of them. As {@link resultOf}, for what is
- * asked most.
- */
-export function resultsOf(quota: Quota, used: number, cost: number, count: number): RateLimitResult[] {
-  const { kind, name, limit, periodMs, unit, drain } = quota;
-  const results = new Array<RateLimitResult>(count);
-  for (let i = 0; i < count; i++) {
-    const usedThen = used - (count - 1 - i) * cost * unit;
-    results[i] = {
-      allowed: true,
-      exceeded: false,
-      limit,
-      remaining: room(quota, usedThen, 1),
-      retryAfter: 0,
-      resetAfter: kind === 's' ? periodMs : inMs(Math.ceil(usedThen / drain)),
-      rule: name,
-      degraded: false,
-    };
-  }
-  return results;
+/** The result of a call that one rule accepted, and nothing else decided: as {@link resultOf}, for what is asked most. */
+export function acceptedOf(quota: Quota, used: number, resetMs: number): RateLimitResult {
+  const { kind, name, limit, drain } = quota;
+  return {
+    allowed: true,
+    exceeded: false,
+    limit,
+    remaining: room(quota, used, 1),
+    retryAfter: 0,
+    resetAfter: kind === 'g' ? inMs(Math.ceil(used / drain)) : resetMs,
+    rule: name,
+    degraded: false,
+  };
 }
 
 function reported(quota: Quota, standing: Standing, cost: number, accepted: boolean, later: number): RateLimitResult {

@@ -1,13 +1,12 @@
-import { defineScript, type Script } from '../pool/script.js';
-import { ARGS_PER_RULE, begin, fastPath, preamble, SERVER_CLOCK } from './lua.js';
-import type { Quota } from './quota.js';
+import { defineScript, type Script, type ScriptArgument } from '../pool/script.js';
+import { argsOfRules, begin, fastPath, preamble, SERVER_CLOCK } from './lua/script.js';
 
 /** So many decisions share a script call at most: enough to spread its cost, few enough that Redis works on one while callers use another. */
 const BATCH = 50;
 
 /**
- * What is used after all calls were accepted, of one rule with nothing else to say; or how many were accepted, and for each rule
- * its standing: used, µs to wait, µs to the reset, µs it is blocked.
+ * What is used after all calls were accepted, of one rule with nothing else to say (of a fixed window with the ms to its end: see
+ * `usedOf`); or how many were accepted, and for each rule its standing: used, µs to wait, µs to the reset, µs it is blocked.
  */
 export type DecideReply = number | readonly number[];
 
@@ -36,19 +35,17 @@ export function makeScripts(kinds: string, clock: string): LimitScripts {
   return { decide: decideScript(kinds, clock), adjust: adjustScript(kinds, clock) };
 }
 
-/** The arguments that tell a script the rules. */
-export function ruleArguments(quotas: readonly Quota[]): number[] {
-  return quotas.flatMap(({ periodUs, capacity, unit, drain }) => [periodUs, capacity, unit, drain]);
-}
+const ONE_CALL: readonly ScriptArgument[] = [1];
 
 /** What is asked for a key: how many calls, and what each costs if not 1. */
-export function callArgument(count: number, cost: number): number | string {
-  return cost === 1 ? count : `${count} ${cost}`;
+export function callArguments(count: number, cost: number): readonly ScriptArgument[] {
+  if (cost !== 1) return [`${count} ${cost}`];
+  return count === 1 ? ONE_CALL : [count];
 }
 
 /*
  * Accepts as many of the calls on a key as all rules have room for, and charges the rules with them. Shared: the rules. Per call: a
- * key for each rule; a callArgument. Returns a DecideReply per call.
+ * key for each rule; one of callArguments. No key stands there twice. Returns a DecideReply per call.
  */
 function decideScript(kinds: string, clock: string): Script<DecideReply> {
   const rules = kinds.length;
@@ -56,17 +53,18 @@ function decideScript(kinds: string, clock: string): Script<DecideReply> {
     keys: rules,
     args: 1,
     batch: BATCH,
+    usual: ONE_CALL,
     lua: `${begin(clock)}
-local replies, rest = {}, {}
+local replies, rest = {}, nil
 ${fastPath(kinds)}
-if #rest == 0 then
+if not rest then
   -- To a call that is alone an array of replies would cost as much as a command.
   if #replies == 1 and type(replies[1]) == 'number' then return replies[1] end
   return replies
 end
 ${preamble(kinds)}
 local function asked(i)
-  local count, cost = string.match(ARGV[${rules * ARGS_PER_RULE} + i], '^(%d+) ?(%d*)$')
+  local count, cost = string.match(ARGV[${argsOfRules(kinds)} + i] or '1', '^(%d+) ?(%d*)$')
   return tonumber(count), tonumber(cost) or 1
 end
 local function decide(i)
@@ -79,7 +77,7 @@ local function decide(i)
     states[r] = s
   end
   if accepted > 0 then
-    for r, rule in ipairs(rules) do charge[rule.kind](KEYS[(i - 1) * ${rules} + r], rule, states[r], accepted * cost) end
+    for r, rule in ipairs(rules) do charge[rule.kind](KEYS[(i - 1) * ${rules} + r], rule, states[r], accepted * cost, accepted) end
   end
   local reply = { accepted }
   for r, rule in ipairs(rules) do stand(reply, KEYS[(i - 1) * ${rules} + r], rule, states[r], cost) end
@@ -103,7 +101,7 @@ function adjustScript(kinds: string, clock: string): Script<'OK'> {
   return defineScript<'OK'>({
     keys: rules,
     lua: `${begin(clock)}${preamble(kinds)}
-local what, amount = ARGV[${rules * ARGS_PER_RULE + 1}], tonumber(ARGV[${rules * ARGS_PER_RULE + 2}])
+local what, amount = ARGV[${argsOfRules(kinds) + 1}], tonumber(ARGV[${argsOfRules(kinds) + 2}])
 for r, rule in ipairs(rules) do
   local key = KEYS[r]
   if what == 'reset' then

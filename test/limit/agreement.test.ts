@@ -45,13 +45,20 @@ interface Extent {
 
 const ALGORITHMS = { s: 'sliding-window', g: 'gcra', f: 'fixed-window' } as const;
 const PERIODS = [60_000, 60_001, 3_600_000, 86_400_000];
+/** Ten years: more than the six bytes tell apart that a time in a sliding window mostly has. */
+const LONG = 315_360_000_000;
 
-/** Limits small enough to be met, and some above the 64 calls at which a sliding window becomes a list. */
-const limits = fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 1, max: 200 }));
+/** Limits small enough to be met, and some above the 256 calls at which a sliding window becomes a ring. */
+const limits = fc.oneof(
+  fc.integer({ min: 1, max: 8 }),
+  fc.integer({ min: 1, max: 200 }),
+  fc.integer({ min: 240, max: 600 }),
+);
 
 function ruleOf(kind: keyof typeof ALGORITHMS, name: string): fc.Arbitrary<Rule> {
   const algorithm = ALGORITHMS[kind];
-  const shared = { limit: limits, period: fc.constantFrom(...PERIODS) };
+  // GCRA could not count so much in exact integers.
+  const shared = { limit: limits, period: fc.constantFrom(...PERIODS, ...(kind === 'g' ? [] : [LONG])) };
   const rule = kind === 'g' ? { ...shared, burst: limits } : shared;
   return fc.record(rule).map((each) => ({ ...each, algorithm, name }));
 }
@@ -61,7 +68,10 @@ function stepOf({ adjusting, blocking, settingBack, changing }: Extent): fc.Arbi
     { weight: 4, arbitrary: fc.constant(0) },
     { weight: 3, arbitrary: fc.integer({ min: 1, max: 2_000 }) },
     { weight: 4, arbitrary: fc.integer({ min: 0, max: 30_000_000 }) },
-    { weight: 2, arbitrary: fc.constantFrom(...PERIODS.flatMap((ms) => [-1, 0, 1].map((by) => ms * 1_000 + by))) },
+    {
+      weight: 2,
+      arbitrary: fc.constantFrom(...[...PERIODS, LONG].flatMap((ms) => [-1, 0, 1].map((by) => ms * 1_000 + by))),
+    },
     { weight: 1, arbitrary: fc.integer({ min: 0, max: 100_000_000_000 }) },
     { weight: settingBack ? 2 : 0, arbitrary: fc.integer({ min: -100_000_000, max: -1 }) },
   );
@@ -85,7 +95,7 @@ function stepOf({ adjusting, blocking, settingBack, changing }: Extent): fc.Arbi
   return fc.record({
     key: fc.constantFrom('a', 'a', 'a', 'b', 'c'),
     elapsed,
-    times: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, fc.integer({ min: 2, max: 70 })),
+    times: fc.oneof({ weight: 3, arbitrary: fc.constant(1) }, fc.integer({ min: 2, max: 120 })),
     apart: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 5_000_000 })),
     action: fc.oneof(
       { weight: 12, arbitrary: decisions },
@@ -193,8 +203,14 @@ function needsOf(states: readonly State[], quotas: readonly Quota[], now: number
   return standings.map(({ used, resetUs, blockedUs }, i) => {
     const { kind, drain, periodUs } = quotas[i] as Quota;
     const least = Math.max(blockedUs, kind === 'g' ? used / drain : resetUs);
-    // The expiry of a sliding window is set for twice the time, and then only once in a while.
-    return { least, most: kind === 'g' ? least : Math.max(least, periodUs) * (kind === 's' ? 2 : 1) };
+    // The expiry of a sliding window and of GCRA is set for twice the time, and then only once in a while.
+    const most = {
+      s: 2 * Math.max(least, periodUs),
+      g: Math.max(2 * least, 10_000_000),
+      // As the server sees it: a clock that was set back must come to the end of the window first.
+      f: Math.max(least, (states[i] as State).at + periodUs - now),
+    };
+    return { least, most: most[kind] };
   });
 }
 
@@ -260,4 +276,19 @@ describe.each(['s', 'g', 'f'] as const)('a block of a key that was used before t
     }
     expect(await scripts.decide('key', quotas, start + 50 * SECOND, 1, 1)).toMatchObject({ accepted: 1 });
   });
+});
+
+test('a call counts for no less time than those before it, though the clock was set back (s)', async () => {
+  const SECOND = 1_000_000;
+  const start = 2 ** 50;
+  const quotas = [quotaOf({ limit: 5, period: '60s' })];
+  const pool = poolOn(server());
+  await pool.flushAll();
+  const scripts = await new ScriptedLimits(pool, 's').load();
+  const used: (number | undefined)[] = [];
+  for (const at of [0, 20, 10, 75, 81]) {
+    const { standings } = await scripts.decide('key', quotas, start + at * SECOND, 1, 1);
+    used.push(standings[0]?.used);
+  }
+  expect(used).toEqual([1, 2, 3, 3, 2]);
 });

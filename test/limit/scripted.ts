@@ -1,16 +1,16 @@
 import type { RedisPool } from '../../src/index.js';
 import type { Standing } from '../../src/limit/algorithms.js';
+import { ruleArguments } from '../../src/limit/lua/script.js';
 import type { Quota } from '../../src/limit/quota.js';
 import {
   type Adjustment,
-  callArgument,
+  callArguments,
   type DecideReply,
   type LimitScripts,
   makeScripts,
-  ruleArguments,
 } from '../../src/limit/scripts.js';
 import { standingsOf } from '../../src/limit/standings.js';
-import type { Script } from '../../src/pool/script.js';
+import type { Script, ScriptArgument } from '../../src/pool/script.js';
 import { repliesOf } from '../../src/pool/script-batch.js';
 
 /*
@@ -24,6 +24,7 @@ call = function(name, key, ...)
   local ttl = (name == 'SET' or name == 'PEXPIRE') and args[#args] ~= 'KEEPTTL' and args[#args]
   if ttl then redis.call('SET', 'ttl:' .. key, string.format('%.0f', now + ttl * 1000)) end
   if name == 'PEXPIRE' then return 1 end
+  if name == 'SET' and (args[2] == 'NX' or args[2] == 'XX') then return redis.call('SET', key, args[1], args[2]) end
   if name == 'SET' then return redis.call('SET', key, args[1]) end
   return redis.call(name, key, ...)
 end`;
@@ -56,7 +57,11 @@ export class ScriptedLimits {
   }
 
   async decide(key: string, quotas: readonly Quota[], nowUs: number, cost: number, count: number): Promise<Scripted> {
-    const replies = this.#send(this.#scripts.decide, key, [...ruleArguments(quotas), callArgument(count, cost), nowUs]);
+    const replies = this.#send(this.#scripts.decide, key, [
+      ...ruleArguments(quotas),
+      ...callArguments(count, cost),
+      nowUs,
+    ]);
     const ttls = this.#ttls(key, nowUs);
     const [reply] = repliesOf(await replies, 1) as [DecideReply];
     const accepted = typeof reply === 'number' ? count : (reply[0] as number);
@@ -81,7 +86,7 @@ export class ScriptedLimits {
     return Array.from({ length: this.#kinds }, (_, i) => `${i}:${key}`);
   }
 
-  #send(script: Script, key: string, args: readonly (string | number)[]): Promise<unknown> {
+  #send(script: Script, key: string, args: readonly ScriptArgument[]): Promise<unknown> {
     const keys = this.#keysOf(key);
     return this.#pool.sendCommand(['EVALSHA', script.sha, String(keys.length), ...keys, ...args.map(String)]);
   }
