@@ -1,3 +1,5 @@
+import type { ScriptCall } from '../pool/script.js';
+import { nameOf } from './denials.js';
 import type { Plan } from './plan.js';
 import type { Quota } from './quota.js';
 import { acceptedOf, type RateLimitResult, resultOf } from './result.js';
@@ -15,16 +17,30 @@ export interface Verdicts {
   failed(key: string, cost: number, count: 0 | 1, error: Error): RateLimitResult;
 }
 
+type Resolve = (result: RateLimitResult | Promise<never>) => void;
+
 /** Calls on one key at one cost that were made in one turn of the event loop. */
-interface Ask {
+class Ask implements ScriptCall<DecideReply> {
   readonly key: string;
   readonly cost: number;
-  readonly callers: Caller[];
-}
+  readonly callers: Resolve[];
+  sentAt = 0;
+  readonly #decisions: Decisions;
 
-interface Caller {
-  readonly settle: (result: RateLimitResult) => void;
-  readonly fail: (error: unknown) => void;
+  constructor(decisions: Decisions, key: string, cost: number, first: Resolve) {
+    this.#decisions = decisions;
+    this.key = key;
+    this.cost = cost;
+    this.callers = [first];
+  }
+
+  settle(reply: DecideReply): void {
+    this.#decisions.answer(this, reply);
+  }
+
+  fail(error: Error): void {
+    this.#decisions.fail(this, error);
+  }
 }
 
 /**
@@ -35,7 +51,8 @@ export class Decisions {
   readonly #plan: Plan;
   readonly #store: LimitStore;
   readonly #verdicts: Verdicts;
-  readonly #asks = new Map<number, Map<string, Ask>>();
+  /** What this turn asks for, by {@link nameOf}. */
+  #asks = new Map<string, Ask>();
   readonly #flushSoon = () => this.#flush();
 
   constructor(plan: Plan, store: LimitStore, verdicts: Verdicts) {
@@ -45,9 +62,16 @@ export class Decisions {
   }
 
   consume(key: string, cost: number): Promise<RateLimitResult> {
-    return new Promise((resolve, reject) => {
-      this.#askFor(key, cost).callers.push({ settle: resolve, fail: reject });
-    });
+    const promise = new Promise<RateLimitResult>(takeResolve);
+    const name = nameOf(key, cost);
+    const asked = this.#asks.get(name);
+    if (asked) {
+      asked.callers.push(resolveOfNew);
+      return promise;
+    }
+    if (this.#asks.size === 0) process.nextTick(this.#flushSoon);
+    this.#asks.set(name, new Ask(this, key, cost, resolveOfNew));
+    return promise;
   }
 
   /** How the key stands for a call of that cost, which is not made. */
@@ -63,39 +87,8 @@ export class Decisions {
     }
   }
 
-  #askFor(key: string, cost: number): Ask {
-    let ofCost = this.#asks.get(cost);
-    if (!ofCost) {
-      if (this.#asks.size === 0) process.nextTick(this.#flushSoon);
-      ofCost = new Map();
-      this.#asks.set(cost, ofCost);
-    }
-    let ask = ofCost.get(key);
-    if (!ask) {
-      ask = { key, cost, callers: [] };
-      ofCost.set(key, ask);
-    }
-    return ask;
-  }
-
-  #flush(): void {
-    const all = [...this.#asks.values()];
-    this.#asks.clear();
-    const sentAt = performance.now();
-    const plan = this.#plan;
-    for (const ofCost of all) {
-      for (const ask of ofCost.values()) {
-        this.#store
-          .runScript(plan.decide, plan.keysOf(ask.key), callArguments(ask.callers.length, ask.cost), plan.shared)
-          .then(
-            (reply) => this.#answer(ask, reply, sentAt),
-            (error: Error) => this.#fail(ask, error),
-          );
-      }
-    }
-  }
-
-  #answer({ key, cost, callers }: Ask, reply: DecideReply, sentAt: number): void {
+  /** What Redis decided of calls that were asked for together. */
+  answer({ key, cost, callers, sentAt }: Ask, reply: DecideReply): void {
     const { quotas } = this.#plan;
     this.#verdicts.decided();
     if (typeof reply === 'number') {
@@ -104,32 +97,49 @@ export class Decisions {
     }
     const accepted = reply[0] as number;
     const standings = standingsOf(quotas, reply);
-    for (let i = 0; i < accepted; i++) {
-      callers[i]?.settle(resultOf(quotas, standings, cost, true, accepted - 1 - i));
-    }
+    for (let i = 0; i < accepted; i++) callers[i]?.(resultOf(quotas, standings, cost, true, accepted - 1 - i));
     if (accepted === callers.length) return;
     const denied = this.#verdicts.shown(resultOf(quotas, standings, cost, false, 0));
     this.#verdicts.denied(key, cost, denied, sentAt);
-    for (let i = accepted; i < callers.length; i++) callers[i]?.settle(denied);
+    for (let i = accepted; i < callers.length; i++) callers[i]?.(denied);
   }
 
-  #fail({ key, cost, callers }: Ask, error: Error): void {
-    for (const { settle, fail } of callers) {
+  /** Why calls that were asked for together were not decided. */
+  fail({ key, cost, callers }: Ask, error: Error): void {
+    for (const resolve of callers) {
       try {
-        settle(this.#verdicts.failed(key, cost, 1, error));
+        resolve(this.#verdicts.failed(key, cost, 1, error));
       } catch (thrown) {
-        fail(thrown);
+        resolve(Promise.reject(thrown));
       }
+    }
+  }
+
+  #flush(): void {
+    const asks = this.#asks;
+    this.#asks = new Map();
+    const sentAt = performance.now();
+    const { decide, shared } = this.#plan;
+    for (const ask of asks.values()) {
+      ask.sentAt = sentAt;
+      const args = callArguments(ask.callers.length, ask.cost);
+      this.#store.callScript(decide, this.#plan.keysOf(ask.key), args, ask, shared);
     }
   }
 }
 
-function acceptAll(quota: Quota, cost: number, reply: number, callers: readonly Caller[]): void {
+function acceptAll(quota: Quota, cost: number, reply: number, callers: readonly Resolve[]): void {
   const charge = cost * quota.unit;
   const resetMs = resetMsOf(quota, reply);
   let used = usedOf(quota, reply) - callers.length * charge;
-  for (const { settle } of callers) {
+  for (const resolve of callers) {
     used += charge;
-    settle(acceptedOf(quota, used, resetMs));
+    resolve(acceptedOf(quota, used, resetMs));
   }
+}
+
+let resolveOfNew!: Resolve;
+/** Gives away how to resolve a promise that is made. One for all, as a function for each would cost more than the promise. */
+function takeResolve(resolve: Resolve): void {
+  resolveOfNew = resolve;
 }

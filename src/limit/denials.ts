@@ -30,6 +30,7 @@ export class Denials {
 
   /** The answer, if this call cannot pass. */
   find(plan: Plan, key: string, cost: number): Promise<RateLimitResult> | undefined {
+    if (this.#known.size === 0) return undefined;
     const denial = this.#known.get(nameOf(key, cost));
     if (denial === undefined) return undefined;
     const now = performance.now();
@@ -83,6 +84,6 @@ export class Denials {
 }
 
 /** What no other key and cost are called; of most calls it is the key. */
-function nameOf(key: string, cost: number): string {
+export function nameOf(key: string, cost: number): string {
   return cost === 1 && !key.startsWith('\0') ? key : `\0${cost} ${key}`;
 }
