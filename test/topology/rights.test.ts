@@ -140,7 +140,7 @@ const EXERCISES: Record<string, (redis: RedisPool, another: RedisPool, called: C
     expect(await mine.inspect('job')).toMatchObject({ held: true });
     expect(await free.ttl()).toBeGreaterThan(0);
     expect(await free.refresh('10s')).toBe(true);
-    expect(await theirs.obtain('job', '1s', 20)).toBeNull();
+    expect(await theirs.obtain('job', '1s', 500)).toBeNull();
     const queued = held(theirs.obtain('job', '20s', '10s'));
     await eventually(async () => (await mine.inspect('job')).waiting === 1);
     await free.refresh('5s');
