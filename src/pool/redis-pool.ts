@@ -340,8 +340,11 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
 
   /** @internal */
   override async scanned(): Promise<readonly CommandSender[]> {
-    const servers = await this.#runtime.deployment.servers();
-    return servers.length === 1 ? [this] : servers.map((server) => new OneServer(server, this.encoder, this.#options));
+    const { deployment } = this.#runtime;
+    if (deployment.config.topology.kind !== 'cluster') return [this];
+    // Also where it has one master only: to the cluster as a whole no cursor means anything.
+    const servers = await deployment.servers();
+    return servers.map((server) => new OneServer(server, this.encoder, this.#options));
   }
 
   async #onServer<T>(

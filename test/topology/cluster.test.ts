@@ -332,6 +332,15 @@ describe('a pool on a cluster', () => {
   });
 });
 
+test('a cluster of one master goes through its keys as any other does', async () => {
+  await using single = await startCluster({ masters: 1, replicasPerMaster: 0 });
+  const redis = open({}, single.addresses).getRedis();
+  await Promise.all(KEYS.map((key) => redis.set(key, '1')));
+  const found = new Set<string>();
+  for await (const keys of redis.scanIterator({ MATCH: 'key:*', COUNT: 50 })) for (const key of keys) found.add(key);
+  expect([...found].sort()).toEqual([...KEYS].sort());
+});
+
 describe('TLS and passwords of a cluster', () => {
   let certificates: Certificates;
   beforeAll(async () => {
