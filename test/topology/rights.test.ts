@@ -8,6 +8,7 @@ import {
   type Engine,
   type Lock,
   type RedisPool,
+  type RegisterClusterOptions,
   type RegisterSentinelOptions,
   Registry,
   ReplyError,
@@ -42,8 +43,8 @@ let cluster: RedisCluster;
 beforeAll(async () => {
   [server, group, cluster] = await Promise.all([
     startRedis(),
-    startSentinel({ replicas: 0, sentinels: 1, quorum: 1 }),
-    startCluster({ masters: 2, replicasPerMaster: 0 }),
+    startSentinel({ replicas: 1, sentinels: 1, quorum: 1 }),
+    startCluster({ masters: 2, replicasPerMaster: 1 }),
   ]);
 });
 afterAll(() => Promise.all([server, group, cluster].map((each) => each.stop())));
@@ -79,13 +80,26 @@ async function grant(servers: readonly RedisServer[], user: string, rules: reado
 }
 
 /** A pool of a user with exactly the rights of some features, and those that every pool there needs. */
-async function as(kind: Kind, features: readonly string[], more: readonly string[] = [], less: readonly string[] = []) {
+async function as(
+  kind: Kind,
+  features: readonly string[],
+  { more = [], less = [], watcher = [], options = {} }: Partial<Besides> & { less?: readonly string[] } = {},
+) {
   const { servers, own, register } = DEPLOYMENTS[kind];
   const rules = [...['pool', ...own, ...features].flatMap(rightsOf), ...more].filter((rule) => !less.includes(rule));
   await grant(servers(), 'app', rules);
-  if (kind === 'Sentinel') await grant(group.sentinelServers, 'watcher', rightsOf('sentinels'));
-  const open = () => engineOf(register({ username: 'app', password: SECRET, keyPrefix: 'app:' }));
+  if (kind === 'Sentinel') await grant(group.sentinelServers, 'watcher', ['sentinels', ...watcher].flatMap(rightsOf));
+  const open = () => engineOf(register({ username: 'app', password: SECRET, keyPrefix: 'app:', ...options }));
   return { engine: open(), open };
+}
+
+/** What a user has or does beside what a test is about. */
+interface Besides {
+  readonly features: readonly string[];
+  readonly more: readonly string[];
+  /** Rights of the user of the sentinels, beside those that it always needs. */
+  readonly watcher: readonly string[];
+  readonly options: RegisterClusterOptions;
 }
 
 /** Whether a server has executed a command, as `INFO commandstats` names it. */
@@ -161,6 +175,8 @@ const EXERCISES: Record<string, (redis: RedisPool, another: RedisPool, called: C
     const seats = mine.semaphore('seats', 2);
     await Promise.all([held(seats.obtain('1s')), held(seats.obtain('1s'))]);
     expect(await seats.obtain('1s')).toBeNull();
+    // The channel of a slot is left when nobody has waited there for a while.
+    if (redis.getPoolConfig().pool.idleTimeout < 1_000) await eventually(() => called('sunsubscribe'));
   },
   async limits(redis, _, called) {
     const consume = async (algorithm: 'sliding-window' | 'gcra' | 'fixed-window', limit: number) => {
@@ -219,67 +235,106 @@ const EXERCISES: Record<string, (redis: RedisPool, another: RedisPool, called: C
     await store.delete('k');
     await store.clear();
   },
-  // Rights of the deployment, which any use of it needs.
+  async confirmed(redis) {
+    const lock = await redis.getLocker().obtain('confirmed', '10s', 0, { replicas: 1 });
+    expect(await lock?.release()).toBe(true);
+  },
+  // Of the deployment, for any use of it.
   async sentinel() {},
   async cluster(redis) {
     await redis.isolated((own) => own.ping(), { key: 'k' });
   },
 };
 
-/** What waiting for a lock needs. */
-const WAITING: Record<Kind, string> = {
-  'one server': 'waiting',
-  Sentinel: 'waiting',
-  'a cluster': 'waiting on a cluster',
+/** What the exercise of a feature needs beside its rights. */
+const BESIDES: Record<string, Partial<Besides>> = {
+  blocking: { more: ['+blpop'] },
+  waiting: { features: ['locks'] },
+  'waiting-cluster': { features: ['locks'], options: { pool: { idleTimeout: 100 } } },
+  confirmed: { features: ['locks'] },
+  local: { features: ['cache'] },
+};
+const EVERYWHERE = ['pool', 'transactions', 'blocking', 'subscriptions', 'limits', 'cache', 'local', 'keyv'];
+const FEATURES: Record<Kind, readonly string[]> = {
+  'one server': [...EVERYWHERE, 'locks', 'waiting'],
+  Sentinel: [...EVERYWHERE, 'locks', 'waiting', 'confirmed', 'sentinel'],
+  'a cluster': [...EVERYWHERE, 'locks', 'waiting-cluster', 'confirmed', 'cluster'],
 };
 
-/** What a feature needs besides its own rights: those of others, and commands that its exercise calls as a user would. */
-const BESIDES: Record<string, (kind: Kind) => { features?: string[]; rules?: string[] }> = {
-  blocking: () => ({ rules: ['+blpop'] }),
-  local: () => ({ features: ['cache'] }),
-  locks: (kind) => ({ features: [WAITING[kind]] }),
+/** A slot on its way is a test of its own; removals by pattern leave no mark on a cluster. */
+const UNUSED: Record<Kind, readonly string[]> = {
+  'one server': [],
+  Sentinel: [],
+  'a cluster': ['+asking', '+append', '+strlen'],
 };
-
-/** Rights that no exercise uses: a slot on its way is a test of its own, and a channel is left when nobody has waited for long. */
-const LATER = ['+asking', '+sunsubscribe'];
-/** What a cache has no use for on a cluster: its removals by pattern leave no mark there. */
-const UNUSED: Record<Kind, readonly string[]> = { 'one server': [], Sentinel: [], 'a cluster': ['+append', '+strlen'] };
 
 describe.each(Object.keys(DEPLOYMENTS) as Kind[])('on %s', (kind) => {
-  const { own, servers } = DEPLOYMENTS[kind];
-  const features = Object.keys(EXERCISES).filter((feature) => !['sentinel', 'cluster'].includes(feature));
+  const { servers } = DEPLOYMENTS[kind];
+  const waiting = kind === 'a cluster' ? 'waiting-cluster' : 'waiting';
 
   beforeEach(async () => {
     for (const each of servers()) {
-      await each.cli('FLUSHALL');
+      // A replica takes no writes.
+      await each.cli('FLUSHALL').catch(() => undefined);
       await each.cli('SCRIPT', 'FLUSH');
       await each.cli('ACL', 'LOG', 'RESET');
       await each.cli('CONFIG', 'RESETSTAT');
     }
   });
 
-  test.each([...features, ...own])('the rights of %s are enough, and all of them are used', async (feature) => {
-    const { features: others = [], rules = [] } = BESIDES[feature]?.(kind) ?? {};
-    const { engine, open } = await as(kind, own.includes(feature) ? [] : [feature, ...others], rules);
+  test.each(FEATURES[kind])('the rights of %s are enough, and all of them are used', async (feature) => {
+    const besides = BESIDES[feature] ?? {};
+    const features = [feature, ...(besides.features ?? []), ...(feature === 'locks' ? [waiting] : [])];
+    const { engine, open } = await as(kind, features, besides);
     await engine.connect();
     expect((await engine.health()).default.status).toBe('up');
     const called = async () => new Set((await Promise.all(servers().map(commandCalls))).flatMap(Object.keys));
-    await EXERCISES[feature]?.(engine.getRedis(), open().getRedis(), async (name) => (await called()).has(name));
+    const exercise = EXERCISES[feature.startsWith('waiting') ? 'locks' : feature];
+    await exercise?.(engine.getRedis(), open().getRedis(), async (name) => (await called()).has(name));
     for (const each of servers()) expect(await each.cli('ACL', 'LOG')).toEqual([]);
     const used = await called();
-    const commands = [feature, ...(feature === 'locks' ? others : [])].flatMap(rightsOf);
-    const idle = commands.filter((rule) => rule.startsWith('+') && !used.has(rule.slice(1)));
-    expect(idle.filter((rule) => !LATER.includes(rule) && !UNUSED[kind].includes(rule))).toEqual([]);
+    const idle = rightsOf(feature).filter((rule) => rule.startsWith('+') && !used.has(rule.slice(1)));
+    expect(idle.filter((rule) => !UNUSED[kind].includes(rule))).toEqual([]);
+  });
+});
+
+describe('the rights to read from replicas', () => {
+  /** Whether a server that is none of the masters has been read from. */
+  async function readFrom(replicas: readonly RedisServer[]): Promise<boolean> {
+    const calls = await Promise.all(replicas.map(commandCalls));
+    return calls.some((each) => (each.get ?? 0) > 0);
+  }
+
+  beforeEach(async () => {
+    for (const each of [...group.servers, ...cluster.nodes]) {
+      await each.cli('CONFIG', 'RESETSTAT');
+      await each.cli('ACL', 'LOG', 'RESET');
+    }
+  });
+
+  test('are enough on a cluster', async () => {
+    const prefer = { replicas: 'prefer' } as const;
+    const { engine } = await as('a cluster', ['replicas-cluster'], { more: ['+get'], options: prefer });
+    const replicas = (await Promise.all((await cluster.masters()).map((node) => cluster.replicasOf(node)))).flat();
+    await eventually(async () => (await engine.getRedis().get('k')) === null && readFrom(replicas));
+    for (const each of cluster.nodes) expect(await each.cli('ACL', 'LOG')).toEqual([]);
+  });
+
+  test('are enough on Sentinel', async () => {
+    const prefer = { replicas: 'prefer' } as const;
+    const { engine } = await as('Sentinel', [], { more: ['+get'], watcher: ['replicas-sentinels'], options: prefer });
+    await eventually(async () => (await engine.getRedis().get('k')) === null && readFrom(await group.replicas()));
+    for (const each of [...group.servers, ...group.sentinelServers]) expect(await each.cli('ACL', 'LOG')).toEqual([]);
   });
 });
 
 describe('the rights on a cluster', () => {
   test('are enough for a slot that is on its way', async () => {
-    const { engine } = await as('a cluster', [], ['+get', '+set']);
+    const { engine } = await as('a cluster', [], { more: ['+get', '+set'] });
     const redis = engine.getRedis();
     await redis.set('{moving}', 'v');
     const owner = await cluster.nodeOf('app:{moving}');
-    const other = cluster.nodes.find((node) => node !== owner) as RedisServer;
+    const other = (await cluster.masters()).find((node) => node !== owner) as RedisServer;
     const move = await cluster.startMovingSlot('app:{moving}', other);
     await move.moveKeys();
     expect(await redis.get('{moving}')).toBe('v');
@@ -296,7 +351,7 @@ describe('a right that is missing', () => {
     work: (redis: RedisPool, engine: Engine<'default'>) => Promise<unknown>,
     kind: Kind = 'one server',
   ): Promise<ReplyError> {
-    const { engine } = await as(kind, features, ['+get', '+mget'], [right]);
+    const { engine } = await as(kind, features, { more: ['+get', '+mget'], less: [right] });
     const error = await failure(work(engine.getRedis(), engine));
     expect(error).toBeInstanceOf(ReplyError);
     expect(error).toMatchObject({ code: 'LAGOON_REPLY', replyCode: 'NOPERM' });
@@ -322,20 +377,10 @@ describe('a right that is missing', () => {
     ['+subscribe', 'subscriptions', /'subscribe'.*SUBSCRIBE news/, (redis) => redis.subscribe('news', () => {})],
     ['&news*', 'subscriptions', /channels.*SSUBSCRIBE news/, (redis) => redis.sSubscribe('news', () => {})],
     ['&news*', 'subscriptions', /channels.*PUBLISH news/, (redis) => redis.publish('news', 'text')],
-    [
-      '+evalsha',
-      'locks',
-      /'evalsha'.*app:lagoon:locks: app:lagoon:locks app:job/,
-      (redis) => redis.getLocker().obtain('job', '1s'),
-    ],
+    ['+evalsha', 'locks', /'evalsha'.*app:lagoon:locks app:job/, (redis) => redis.getLocker().obtain('job', '1s')],
     ['+eval', 'locks', /'eval'/, (redis) => redis.getLocker().obtain('job', '1s')],
     ['+set', 'locks', /script.*app:job/, (redis) => redis.getLocker().obtain('job', '1s')],
-    [
-      '~app:*',
-      'locks',
-      /keys.*app:lagoon:locks: app:lagoon:locks app:job/,
-      (redis) => redis.getLocker().obtain('job', '1s'),
-    ],
+    ['~app:*', 'locks', /keys.*app:lagoon:locks app:job/, (redis) => redis.getLocker().obtain('job', '1s')],
     ['+evalsha', 'limits', /'evalsha'.*app:limit:/, (redis) => redis.rateLimit('k', '1m', 1)],
     ['+time', 'limits', /script.*app:limit:/, (redis) => redis.rateLimit('k', '1m', 1)],
     ['+set', 'limits', /script.*app:limit:/, (redis) => redis.rateLimit('k', '1m', 1)],
@@ -351,6 +396,7 @@ describe('a right that is missing', () => {
     expect(blocker).toBe('OK');
     for (const [right, named] of [
       ['&lagoon:lock:*', /SUBSCRIBE lagoon:lock:/],
+      ['+subscribe', /'subscribe'.*SUBSCRIBE lagoon:lock:/],
       ['+rpush', /script.*app:job/],
     ] as const) {
       const wait = (redis: RedisPool) => redis.getLocker().obtain('job', '1s', '20s');
@@ -366,14 +412,16 @@ describe('a right that is missing', () => {
       redis.getCache({ prefix: 'c', whenDown: 'load' }).getOrSet('k', () => 1),
     );
     // What connecting needs, and the user may not do, is a refusal too.
-    const { engine } = await as('Sentinel', ['limits'], [], ['+role']);
+    const { engine } = await as('Sentinel', ['limits'], { less: ['+role'] });
     const limiter = engine.getRedis().getRateLimiter({ limit: 1, period: '1m', whenDown: 'allow' });
     expect((await failure(limiter.consume('k')))?.message).toMatch(/NOPERM.*'role'/);
     expect(await failure(engine.connect())).toBeInstanceOf(ConnectError);
   });
 
   test('to one key is the trouble of those who use it alone, and not of who asks in the same turn', async () => {
-    const { engine } = await as('one server', ['limits', 'locks'], ['resetkeys', '~app:lagoon:locks*', '~app:*:ann']);
+    const { engine } = await as('one server', ['limits', 'locks'], {
+      more: ['resetkeys', '~app:lagoon:locks*', '~app:*:ann'],
+    });
     const redis = engine.getRedis();
     const limiter = redis.getRateLimiter({ limit: 1, period: '1m', prefix: 'l' });
     const limits = await Promise.allSettled(['1:ann', '1:bob', '2:ann'].map((key) => limiter.consume(key)));
@@ -384,7 +432,7 @@ describe('a right that is missing', () => {
   });
 
   test('to one key does not have executed what was aborted meanwhile', async () => {
-    const { engine } = await as('one server', ['limits'], ['resetkeys', '~app:*:ann']);
+    const { engine } = await as('one server', ['limits'], { more: ['resetkeys', '~app:*:ann'] });
     const redis = engine.getRedis();
     const script = defineScript<string>({
       lua: `local replies = {}
