@@ -10,6 +10,7 @@ import { checkVersions, machineFacts, save, saveChart } from './harness/results.
 import { formatTable } from './harness/table.mjs';
 import * as bigReplies from './suites/big-replies.mjs';
 import * as cache from './suites/cache.mjs';
+import * as cluster from './suites/cluster.mjs';
 import * as commands from './suites/commands.mjs';
 import * as imports from './suites/import.mjs';
 import * as limits from './suites/limits.mjs';
@@ -27,7 +28,7 @@ import * as scripts from './suites/scripts.mjs';
  * }} Context `rounds`: how often each contestant has its turn; `ms`: how long a turn is
  */
 
-const SUITES = { commands, 'big-replies': bigReplies, import: imports, scripts, locks, limits, cache };
+const SUITES = { commands, cluster, 'big-replies': bigReplies, import: imports, scripts, locks, limits, cache };
 
 const USAGE = `npm run bench -- [${Object.keys(SUITES).join('] [')}] [options]
 
