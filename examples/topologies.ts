@@ -6,7 +6,11 @@ import { startCluster, startRedis, startSentinel } from 'lagoon/testing';
 /** A piece of a service, which does not know what is behind its pool. */
 async function order(redis: RedisPool, customer: string): Promise<string> {
   if (!(await redis.rateLimit(`orders:${customer}`, '1m', 2))) return 'too many orders';
+  // One order of a customer at a time, in all processes.
+  return redis.getLocker().run(`customer:${customer}`, { ttl: '10s', waitTimeout: '5s' }, () => take(redis, customer));
+}
 
+async function take(redis: RedisPool, customer: string): Promise<string> {
   // What belongs together shares the part in braces, and so its place in a cluster; elsewhere the braces mean nothing.
   const stock = `{shop}:stock`;
   const orders = `{shop}:orders`;
