@@ -209,10 +209,9 @@ describe('Renewals', () => {
     const renewals = new Renewals();
     const probes: Probe[] = [];
     for (let i = 0; i < 10; i++) {
-      const probe = new Probe(300);
+      const probe = new Probe(300 + i);
       probes.push(probe);
       renewals.add(probe);
-      await sleep(1);
     }
     await eventually(() => probes.every((probe) => probe.renewedAt.length === 1));
     const times = probes.map((probe) => probe.renewedAt[0] as number);
