@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ReplyError } from '../../src/index.js';
 import { poolOn, scriptCalls, watchCommands } from '../lock/support.js';
+import { commandCalls } from '../pool/support.js';
 import { failure } from '../support/engine.js';
 import { eventually, freePort, useRedis } from '../support/redis.js';
 import { allowedOf, limiterOn, newKey, together } from './support.js';
@@ -123,6 +124,24 @@ describe('script calls', () => {
       await limiter.peek(key);
       await eventually(() => commands.length >= before + 5);
       expect(commands.slice(before).map((line) => /"(\w+)"/.exec(line)?.[1])).toEqual(Array(5).fill('EVALSHA'));
+    }
+  });
+
+  test.each([
+    ['sliding-window', 100],
+    ['sliding-window', 10_000],
+    ['gcra', 100],
+    ['fixed-window', 100],
+  ] as const)('read and write once for the usual call (%s, %i)', async (algorithm, limit) => {
+    const limiter = limiterOn(server(), { algorithm, limit, period: '1h' });
+    await limiter.consume(newKey());
+    const key = newKey();
+    for (const which of ['first', 'second', 'third']) {
+      await server().cli('CONFIG', 'RESETSTAT');
+      await limiter.consume(key);
+      const { evalsha, time, ...others } = await commandCalls(server());
+      const run = Object.keys(others).filter((name) => name !== 'info' && name !== 'config|resetstat');
+      expect([evalsha, time, ...run.map((name) => others[name])], `${which} call: ${run}`).toEqual([1, 1, 1, 1]);
     }
   });
 

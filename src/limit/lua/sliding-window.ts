@@ -198,7 +198,8 @@ local all = capacity <= ${MOST_UNITS} and call('MGET', unpack(keys))`;
 
 const EACH = `
   local packed = all and all[i] or not all and try('GETRANGE', key, '0', '${LAST}')
-  local held, over = packed and #packed or 0, not packed
+  local held = packed and #packed or 0
+  local over = held == 0
   local new = n <= few and (n == 1 and single or string.rep(single, n))
   if held >= ${LIVES + UNIT} then
     local lives, oldest = parse('>I7I6', packed)
