@@ -182,8 +182,10 @@ export class Loads<V> {
       return this.#remote.present(read) as T;
     }
     this.#counters.misses++;
-    const refreshed = await (this.#refreshes.get(key) as Flight<T | undefined> | undefined)?.promise;
-    if (refreshed !== undefined) return refreshed;
+    const refresh = this.#refreshes.get(key) as Flight<T | undefined> | undefined;
+    // That it could not ask for its lock is no reason not to load where Redis is not needed for that.
+    const refreshed = await refresh?.promise.catch((error) => this.#unlessDown(key, error as Error));
+    if (refreshed !== undefined) return refreshed as T;
     return seen ? this.#load(key, loader, options, flight, seen) : this.#loadAlone(key, loader, options, flight);
   }
 

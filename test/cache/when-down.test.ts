@@ -4,7 +4,7 @@ import type { GetOrSetOptions } from '../../src/index.js';
 import { failure, timed } from '../support/engine.js';
 import { eventually, freePort, startProxy, useRedis } from '../support/redis.js';
 import { startGate } from './gate.js';
-import { cacheOn, expectBetween, heldLoader, isUp, localCacheOn, warm } from './support.js';
+import { cacheOn, expectBetween, heldLoader, isUp, localCacheOn, occupyFirstLane, warm } from './support.js';
 
 const server = useRedis();
 const QUICK = { commandTimeout: 1_500, connectTimeout: 50, reconnect: { maxDelay: 50 } } as const;
@@ -49,6 +49,29 @@ describe('while there is no server', () => {
       expect((await failure(call))?.code).toMatch(/^LAGOON_(COMMAND_TIMEOUT|CONNECTION)$/);
     }
   });
+});
+
+test("whenDown 'load' loads, too, if the lock of a refresh that is waited for cannot be asked for", async () => {
+  const gate = await startGate(server());
+  const { cache, pool, name } = cacheOn<string>(
+    gate,
+    { whenDown: 'load' },
+    { ...QUICK, commandTimeout: 300, pool: { lanes: 2 } },
+  );
+  const options = { ttl: '1m', grace: '1m', lock: true } as const;
+  await cache.put('k', 'stale', { ttl: 1, grace: '1m' });
+  const locking = gate.holdCommand('EVALSHA');
+  await eventually(async () => {
+    expect(await cache.getOrSet('k', () => 'refreshed', options)).toBe('stale');
+    expect(cache.stats().staleServes).toBe(1);
+  });
+  await locking.reached;
+  const { over } = await occupyFirstLane(pool);
+  const held = failure(over);
+  await server().cli('DEL', name('k'));
+  expect(await cache.getOrSet('k', () => 'loaded', options)).toBe('loaded');
+  expect(cache.stats().misses).toBe(1);
+  await held;
 });
 
 describe('a Redis that stops to answer', () => {
