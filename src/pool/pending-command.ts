@@ -48,7 +48,6 @@ export class PendingCommand {
   owner!: CommandOwner;
 
   readonly #transform: ReplyTransform | undefined;
-  readonly #preserve: unknown;
   readonly #sent: CommandArgs;
   #settle!: (value: unknown) => void;
   #fail!: (error: Error) => void;
@@ -58,7 +57,6 @@ export class PendingCommand {
     this.#sent = args;
     this.typeMapping = typeMapping;
     this.#transform = transform;
-    this.#preserve = args.preserve;
     this.promise = new Promise((resolve, reject) => {
       this.#settle = resolve;
       this.#fail = reject;
@@ -80,7 +78,7 @@ export class PendingCommand {
       return;
     }
     try {
-      this.#succeed(this.#transform(reply, this.#preserve, this.typeMapping));
+      this.#succeed(this.#transform(reply, this.#sent.preserve, this.typeMapping));
     } catch (error) {
       this.fail(error as Error);
     }
