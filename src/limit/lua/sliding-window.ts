@@ -22,6 +22,8 @@ const LIVES = 7;
 const UNIT = 6;
 const CALL = 11;
 const RING = 48;
+/** So much is read first of what may be long: all of a ring that is needed, or some units. */
+const HEAD = 96;
 /** The last byte of units. */
 const LAST = LIVES + MOST_UNITS * UNIT - 1;
 
@@ -197,7 +199,8 @@ local single, text = pack('>I6', now % SPAN), string.format
 local all = capacity <= ${MOST_UNITS} and call('MGET', unpack(keys))`;
 
 const EACH = `
-  local packed = all and all[i] or not all and try('GETRANGE', key, '0', '${LAST}')
+  local packed = all and all[i] or not all and try('GETRANGE', key, '0', '${HEAD - 1}')
+  if not all and packed and #packed == ${HEAD} and string.byte(packed) ~= 255 then packed = call('GETRANGE', key, '0', '${LAST}') end
   local held = packed and #packed or 0
   local over = held == 0
   local new = n <= few and (n == 1 and single or string.rep(single, n))
