@@ -13,6 +13,8 @@ export function useServers(count: number): () => readonly RedisServer[] {
     servers = await Promise.all(Array.from({ length: count }, () => startRedis()));
   });
   afterEach(async () => {
+    // Or what still waits for a server that is gone is sent to it when it is back and empty.
+    await closeEngines();
     await Promise.all(
       servers.map(async (server) => {
         if (server.running) await server.thaw();
@@ -29,9 +31,11 @@ export function useServers(count: number): () => readonly RedisServer[] {
 
 const engines: Engine[] = [];
 
-afterEach(async () => {
+async function closeEngines(): Promise<void> {
   await Promise.all(engines.splice(0).map((engine) => engine.close({ timeout: 0 })));
-});
+}
+
+afterEach(closeEngines);
 
 /** An engine with a pool on each address, connected: their codes are p0, p1 …; closed after the test. */
 export async function engineOver(
