@@ -15,16 +15,8 @@ import type { Lease } from './lease.js';
 import { createMulti, onConnection } from './multi.js';
 import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
 import type { PendingCommand } from './pending-command.js';
-import {
-  checkCall,
-  encodeArguments,
-  encodeKeys,
-  evaluate,
-  type Script,
-  type ScriptArgument,
-  type SharedPart,
-} from './script.js';
-import { replyAlone } from './script-batch.js';
+import { checkCall, type Script, type ScriptArgument, type ScriptTarget, type SharedPart } from './script.js';
+import { callAlone } from './script-batch.js';
 
 type Client = RedisClientType;
 
@@ -90,14 +82,8 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
     try {
       checkCall(script, keys, args);
       const { config } = this.#core;
-      const reply = evaluate(
-        { config, submit: (command, transform) => this.send(command, transform, undefined) },
-        script,
-        encodeKeys(keys, config.keyPrefix, shared ? encodeKeys(shared.keys, config.keyPrefix, []) : []),
-        encodeArguments(args, shared ? encodeArguments(shared.args, []) : []),
-        {},
-      );
-      return replyAlone(script, reply);
+      const submit: ScriptTarget['submit'] = (command, transform) => this.send(command, transform, undefined);
+      return callAlone({ config, submit }, script, keys, args, shared, {});
     } catch (error) {
       return Promise.reject(error);
     }

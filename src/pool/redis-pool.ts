@@ -28,15 +28,14 @@ import { OneServer } from './one-server.js';
 import type { PoolRuntime } from './runtime.js';
 import {
   checkCall,
-  encodeArguments,
+  encodeAllKeys,
   encodeKeys,
-  evaluate,
   type Script,
   type ScriptArgument,
   type ScriptCall,
   type SharedPart,
 } from './script.js';
-import { replyAlone } from './script-batch.js';
+import { callAlone } from './script-batch.js';
 import type { PoolStats } from './stats.js';
 import type { MessageListener, Subscription, SubscriptionKind } from './subscription.js';
 import type { Tracking, TrackingListener, TrackingOptions } from './tracking.js';
@@ -278,18 +277,10 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     const { signal, timeoutMs } = this.#options;
     try {
       checkCall(script, keys, args);
-      const { keyPrefix } = deployment.config;
       // A batch has one timeout, the pool's; a call with a timeout of its own goes by itself.
-      const batched = script.batch !== undefined && timeoutMs === undefined;
-      if (!batched) {
-        const reply = evaluate(
-          deployment,
-          script,
-          encodeKeys(keys, keyPrefix, shared ? encodeKeys(shared.keys, keyPrefix, []) : []),
-          encodeArguments(args, shared ? encodeArguments(shared.args, []) : []),
-          { ...(signal && { signal }), ...(timeoutMs && { timeoutMs }) },
-        );
-        return replyAlone(script, reply);
+      if (script.batch === undefined || timeoutMs !== undefined) {
+        const options = { ...(signal && { signal }), ...(timeoutMs && { timeoutMs }) };
+        return callAlone(deployment, script, keys, args, shared, options);
       }
       const reply = this.#runtime.batcher(script, this.#batchOf(keys, shared)).run(keys, args, signal, shared);
       const { transform } = script;
@@ -359,8 +350,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
   #batchOf(keys: readonly RedisArgument[], shared: SharedPart | undefined): number {
     const { deployment } = this.#runtime;
     if (deployment.config.topology.kind !== 'cluster') return 0;
-    const { keyPrefix } = deployment.config;
-    return deployment.batchOf(encodeKeys(keys, keyPrefix, shared ? encodeKeys(shared.keys, keyPrefix, []) : []));
+    return deployment.batchOf(encodeAllKeys(keys, shared, deployment.config.keyPrefix));
   }
 
   #view(options: CommandOptions): this {

@@ -2,8 +2,10 @@ import { ErrorReply, type RedisArgument } from 'redis';
 import { LagoonError } from '../errors.js';
 import { aborted, whenAborted } from './abort.js';
 import { BatchPacing } from './batch-pacing.js';
+import type { CommandOptions } from './core.js';
 import { isKeyRefused, replyError } from './reply-error.js';
 import {
+  encodeAllKeys,
   encodeArguments,
   encodeKeys,
   evaluate,
@@ -213,11 +215,25 @@ function deliver(calls: readonly BatchedCall[], reply: unknown, commandOf: (i: n
   }
 }
 
-/** The reply of a call that had a script call to itself, as the script makes it. */
-export async function replyAlone<Reply>(script: Script<Reply>, reply: Promise<unknown>): Promise<Reply> {
+/**
+ * One call that has a script call to itself, with the reply as the script makes it.
+ *
+ * @throws {InvalidArgumentError} if a key or an argument cannot be sent.
+ */
+export async function callAlone<Reply>(
+  core: ScriptTarget,
+  script: Script<Reply>,
+  keys: readonly RedisArgument[],
+  args: readonly ScriptArgument[],
+  shared: SharedPart | undefined,
+  options: CommandOptions,
+): Promise<Reply> {
+  const allKeys = encodeAllKeys(keys, shared, core.config.keyPrefix);
+  const allArgs = encodeArguments(args, shared ? encodeArguments(shared.args, []) : []);
+  const reply = await evaluate(core, script, allKeys, allArgs, options);
   const { batch, transform = (own: unknown) => own as Reply } = script;
-  if (batch === undefined) return transform(await reply);
-  const [own] = repliesOf(await reply, 1);
+  if (batch === undefined) return transform(reply);
+  const [own] = repliesOf(reply, 1);
   if (own instanceof ErrorReply) throw replyError(own);
   return transform(own);
 }

@@ -118,6 +118,15 @@ export function encodeArguments(args: readonly ScriptArgument[], target: RedisAr
   }
 }
 
+/** The keys of one call as they are sent, those that it shares with others in front. */
+export function encodeAllKeys(
+  keys: readonly RedisArgument[],
+  shared: SharedPart | undefined,
+  keyPrefix: string,
+): RedisArgument[] {
+  return encodeKeys(keys, keyPrefix, shared ? encodeKeys(shared.keys, keyPrefix, []) : []);
+}
+
 /** What a script is sent to: one server, or all that a pool leads to. */
 export type ScriptTarget = Pick<PoolCore, 'config' | 'submit'>;
 
