@@ -14,7 +14,7 @@ import { failure } from '../support/engine.js';
 import { eventually } from '../support/redis.js';
 import { engineOf } from '../topology/support.js';
 import { Contest } from './contest.js';
-import { type Contender, newKey, startContender, waitersOf } from './support.js';
+import { type Contender, newKey, servedInTurn, startContender, waitersOf } from './support.js';
 
 let cluster: RedisCluster;
 beforeAll(async () => {
@@ -244,23 +244,7 @@ describe('waiting on a cluster', () => {
     const [locker] = lockers(1) as [Locker];
     const contenders = await Promise.all(cluster.addresses.map((address) => startContender({ cluster: [address] })));
     for (const key of [newKey(), newKey('x{')]) {
-      const holder = await locker.obtain(key, '1m');
-      const order: number[] = [];
-      const fences: number[] = [];
-      const waiters: Promise<void>[] = [];
-      for (let i = 0; i < 12; i++) {
-        const contender = contenders[i % 4];
-        const wait = async () => {
-          const lock = await (contender ? contender.obtain(key, 60_000, 20_000) : locker.obtain(key, 60_000, 20_000));
-          order.push(lock ? i : -1);
-          fences.push(lock?.fence ?? 0);
-          await lock?.release();
-        };
-        waiters.push(wait());
-        await waitersOf(locker, key, i + 1);
-      }
-      await holder?.release();
-      await Promise.all(waiters);
+      const { order, fences } = await servedInTurn(locker, key, 12, (i) => contenders[i % 4] ?? locker);
       expect(order).toEqual(Array.from({ length: 12 }, (_, i) => i));
       expect(fences).toEqual([...fences].sort((x, y) => x - y));
     }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { connectionsOf } from '../pool/support.js';
 import { useRedis } from '../support/redis.js';
-import { lockerOn, newKey, startContender, waitersOf } from './support.js';
+import { lockerOn, newKey, servedInTurn, startContender, waitersOf } from './support.js';
 
 const server = useRedis();
 
@@ -11,22 +11,7 @@ describe('real processes', () => {
     const locker = lockerOn(server());
     const key = newKey();
     const contenders = await Promise.all([1, 2, 3].map(() => startContender(server())));
-    const holder = await locker.obtain(key, '1m');
-    const order: number[] = [];
-    const fences: number[] = [];
-    const waiters: Promise<void>[] = [];
-    for (let i = 0; i < 15; i++) {
-      const wait = async () => {
-        const lock = await contenders[i % 3]?.obtain(key, 60_000, 20_000);
-        order.push(lock ? i : -1);
-        fences.push(lock?.fence ?? 0);
-        await lock?.release();
-      };
-      waiters.push(wait());
-      await waitersOf(locker, key, i + 1);
-    }
-    await holder?.release();
-    await Promise.all(waiters);
+    const { order, fences } = await servedInTurn(locker, key, 15, (i) => contenders[i % 3]);
     expect(order).toEqual(Array.from({ length: 15 }, (_, i) => i));
     expect(fences).toEqual([...fences].sort((a, b) => a - b));
   });

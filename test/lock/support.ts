@@ -28,6 +28,35 @@ export function waitersOf(locker: Locker, key: string, count: number): Promise<u
   return eventually(async () => (await locker.inspect(key)).waiting === count, { timeout: 10_000 });
 }
 
+/**
+ * Lets so many ask for a lock while another holds it, each when the one before it waits. Resolves with the order in which they had
+ * it (-1 for one who had not), and their fences.
+ */
+export async function servedInTurn(
+  locker: Locker,
+  key: string,
+  count: number,
+  askerOf: (i: number) => Pick<Contender, 'obtain'> | Locker | undefined,
+): Promise<{ order: number[]; fences: number[] }> {
+  const holder = await locker.obtain(key, '1m');
+  const order: number[] = [];
+  const fences: number[] = [];
+  const waiters: Promise<void>[] = [];
+  for (let i = 0; i < count; i++) {
+    const wait = async () => {
+      const lock = await askerOf(i)?.obtain(key, 60_000, 20_000);
+      order.push(lock ? i : -1);
+      fences.push(lock?.fence ?? 0);
+      await lock?.release();
+    };
+    waiters.push(wait());
+    await waitersOf(locker, key, i + 1);
+  }
+  await holder?.release();
+  await Promise.all(waiters);
+  return { order, fences };
+}
+
 /** Calls of scripts since the last CONFIG RESETSTAT: what Lagoon's locks send. */
 export async function scriptCalls(server: RedisServer): Promise<number> {
   const stats = String(await server.cli('INFO', 'commandstats'));
