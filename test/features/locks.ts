@@ -119,7 +119,7 @@ export function locks(site: Site): void {
 
   test('a waiter that is gone is skipped', async () => {
     const key = site.key('gone');
-    const engine = site.open();
+    const engine = site.open({ clientName: 'gone' });
     const lock = await here().obtain(key, '20s');
     const gone = failure(engine.getRedis().getLocker().obtain(key, '20s', '20s'));
     await waiting(here(), key, 1);
@@ -127,6 +127,7 @@ export function locks(site: Site): void {
     await waiting(here(), key, 2);
     await engine.close({ timeout: 0 });
     expect(await gone).toBeInstanceOf(ClosedError);
+    await site.disconnected('gone');
     await lock?.release();
     const startedAt = performance.now();
     expect((await patient)?.held).toBe(true);

@@ -98,6 +98,15 @@ export class Site {
     await eventually(() => redis.stats().leases.inUse >= count && redis.stats().pending >= count);
   }
 
+  /** Resolves once no server knows a connection of that name any more: one that was just cut may count for a moment yet. */
+  async disconnected(clientName: string): Promise<void> {
+    const { servers } = this.#started(this.#topology);
+    await eventually(async () => {
+      const lists = await Promise.all(servers.map((server) => server.cli('CLIENT', 'LIST')));
+      return !lists.join().includes(`name=${clientName} `);
+    });
+  }
+
   #started<T>(value: T | undefined): T {
     if (value === undefined)
       throw new Error('There are servers in tests and hooks only, not while tests are collected');

@@ -182,7 +182,7 @@ describe.concurrent('startSentinel', () => {
   test('says which port is taken, or what a server has against its arguments, and leaves nothing behind', async (context) => {
     const other = await startRedis();
     context.onTestFinished(() => other.stop());
-    const refused = startSentinel({ sentinelPort: other.port });
+    const refused = startSentinel({ sentinels: 1, sentinelPort: other.port });
     await expect(refused).rejects.toMatchObject({ code: 'LAGOON_TESTING_PORT_IN_USE' });
     await expect(refused).rejects.toThrow(`Port ${other.port} of 127.0.0.1 is taken`);
     await expect(startSentinel({ args: ['--no-such-setting', '1'] })).rejects.toThrow(/no-such-setting/);
