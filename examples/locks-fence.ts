@@ -18,7 +18,7 @@ const engine = new Registry().registerRedis(server.address, 0, 'default', { keyP
 const locker = engine.getRedis().getLocker();
 
 async function withdraw(name: string, amount: number, pauseMs: number) {
-  const lock = await locker.obtain('account:1', '300ms', '5s');
+  const lock = await locker.obtain('account:1', '1s', '10s');
   if (!lock) throw new Error('held by another');
   const { balance } = row;
   console.log(`${name} read ${balance}`);
@@ -30,7 +30,7 @@ async function withdraw(name: string, amount: number, pauseMs: number) {
 }
 
 try {
-  await Promise.all([withdraw('A', 10, 1000), withdraw('B', 25, 10)]);
+  await Promise.all([withdraw('A', 10, 2000), withdraw('B', 25, 10)]);
   console.log(`the balance is ${row.balance}`);
 } finally {
   await engine.close();

@@ -19,28 +19,28 @@ async function sendInvoices(lock: Lock, steps: number): Promise<string> {
 
 try {
   // It takes twice as long as the lock lives without renewal.
-  const result = await locker.run('invoices', { ttl: '500ms' }, async (lock) => {
+  const result = await locker.run('invoices', { ttl: '1s' }, async (lock) => {
     const busy = locker.obtain('invoices', '1s');
     console.log('another gets it:', (await busy) !== null);
-    return sendInvoices(lock, 20);
+    return sendInvoices(lock, 40);
   });
   console.log(result);
 
   // What is called inside may take the same lock: it joins the one that is held.
-  await locker.run('invoices', { ttl: '500ms' }, (outer) =>
-    locker.run('invoices', { ttl: '500ms' }, (inner) => console.log('inside, the same lock:', inner === outer)),
+  await locker.run('invoices', { ttl: '1s' }, (outer) =>
+    locker.run('invoices', { ttl: '1s' }, (inner) => console.log('inside, the same lock:', inner === outer)),
   );
 
   // Nobody waits longer than it said.
   await using held = await locker.obtain('reports', '1m');
   const refused = await locker
-    .run('reports', { ttl: '500ms', waitTimeout: '100ms' }, () => 'never runs')
+    .run('reports', { ttl: '1s', waitTimeout: '100ms' }, () => 'never runs')
     .catch((error: unknown) => (error instanceof LockNotObtainedError ? error.message : Promise.reject(error)));
   console.log(`held: ${held !== null}. ${refused}`);
 
   // Somebody deletes the key. The next renewal notices, and the work stops.
   const lost = await locker
-    .run('invoices', { ttl: '500ms' }, async (lock) => {
+    .run('invoices', { ttl: '1s' }, async (lock) => {
       await redis.del('invoices');
       return sendInvoices(lock, 100);
     })

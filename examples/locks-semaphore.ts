@@ -22,12 +22,12 @@ async function work(name: string, permit: Lock | null, ms: number) {
 try {
   const downloads = locker.semaphore('downloads', 2);
   await Promise.all(
-    [100, 200, 300].map(async (ms, i) => work(`download ${i + 1}`, await downloads.obtain('10s', '5s'), ms)),
+    [100, 500, 1000].map(async (ms, i) => work(`download ${i + 1}`, await downloads.obtain('10s', '5s'), ms)),
   );
 
   const catalogue = locker.readWriteLock('catalogue');
-  const first = work('reader 1', await catalogue.obtainRead('10s', '5s'), 200);
-  const second = work('reader 2', await catalogue.obtainRead('10s', '5s'), 300);
+  const first = work('reader 1', await catalogue.obtainRead('10s', '5s'), 100);
+  const second = work('reader 2', await catalogue.obtainRead('10s', '5s'), 500);
   // The third reader asks after the writer, and comes after it.
   const writer = catalogue.obtainWrite('10s', '5s').then((lock) => work('writer', lock, 100));
   const third = catalogue.obtainRead('10s', '5s').then((lock) => work('reader 3', lock, 100));

@@ -50,7 +50,7 @@ export function locks(site: Site): void {
     expect(await lock?.refresh('1m')).toBe(true);
     expect(await lock?.ttl()).toBeGreaterThan(50_000);
     const { signal } = lock as { signal: AbortSignal };
-    expect(await lock?.refresh(100)).toBe(true);
+    expect(await lock?.refresh(500)).toBe(true);
     await eventually(() => signal.aborted);
     expect(signal.reason).toBeInstanceOf(LockLostError);
     expect(await lock?.ttl()).toBe(0);

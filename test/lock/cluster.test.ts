@@ -59,8 +59,8 @@ describe('locks on a cluster', () => {
   test('renew themselves', async () => {
     const [a, b] = lockers(2) as [Locker, Locker];
     const keys = Array.from({ length: 10 }, () => newKey());
-    const locks = await Promise.all(keys.map((key) => a.obtain(key, 300, 0, { autoRenew: true })));
-    await sleep(700); // more than two lives without renewal
+    const locks = await Promise.all(keys.map((key) => a.obtain(key, 1_000, 0, { autoRenew: true })));
+    await sleep(2_200); // more than two lives without renewal
     expect(locks.map((lock) => lock?.held)).toEqual(keys.map(() => true));
     expect(await Promise.all(keys.map((key) => b.obtain(key, '1m')))).toEqual(keys.map(() => null));
     await Promise.all(locks.map((lock) => lock?.release()));

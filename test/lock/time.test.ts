@@ -205,10 +205,10 @@ describe('the signal', () => {
 
   test('a renewal does not bring back a lock that was over while the event loop was blocked', async () => {
     const locker = lockerOn(server());
-    const lock = (await locker.obtain(newKey(), 90, 0, { autoRenew: true })) as Lock;
-    block(150);
+    const lock = (await locker.obtain(newKey(), 300, 0, { autoRenew: true })) as Lock;
+    block(400);
     expect(lock.held).toBe(false);
-    await sleep(60);
+    await sleep(150);
     expect(lock.held).toBe(false);
     expect(await lock.refresh('1m')).toBe(false);
     await eventually(async () => (await locker.inspect(lock.key)).held === false);

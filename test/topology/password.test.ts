@@ -129,7 +129,7 @@ describe.each(Object.keys(DEPLOYMENTS) as (keyof typeof DEPLOYMENTS)[])(
       ['that gives a wrong one', () => 'wrong', /WRONGPASS/],
       ['that gives none', (() => undefined) as never, /gave no string, but undefined/],
     ])('makes connect() fail if it is one %s', async (_, password, message) => {
-      const error = await failure(engineOf(on({ password, connectTimeout: 300 }).registry).connect());
+      const error = await failure(engineOf(on({ password, connectTimeout: 2_000 }).registry).connect());
       expect(error).toBeInstanceOf(ConnectError);
       expect(error?.message).toMatch(message);
     });
