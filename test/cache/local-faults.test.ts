@@ -122,7 +122,7 @@ describe('a tracking connection that', () => {
     const worst = await staleness(probe, poolOn(server()), 1_000);
     report('its connection went silent', worst);
     expect(worst).toBeGreaterThan(HEARTBEAT_MS / 2);
-    expect(worst).toBeLessThan(BOUND_MS + 50);
+    expect(worst).toBeLessThan(BOUND_MS + 300);
     expect(probe.count('local-down')).toBe(1);
     await isUp(probe, 2);
     await warm(probe.cache, 'k');
@@ -136,7 +136,7 @@ describe('a tracking connection that', () => {
     proxy.blackhole(true);
     const ms = await servesFor(probe);
     report('the network went silent', ms);
-    expect(ms).toBeLessThan(BOUND_MS + 50);
+    expect(ms).toBeLessThan(BOUND_MS + 300);
     const asked = performance.now();
     expect(await failure(probe.cache.get('k'))).toMatchObject({ code: 'LAGOON_COMMAND_TIMEOUT' });
     expect(performance.now() - asked).toBeLessThan(2_000);
@@ -155,7 +155,7 @@ describe('a tracking connection that', () => {
     try {
       const ms = await servesFor(probe);
       report('SIGSTOP of the server', ms);
-      expect(ms).toBeLessThan(BOUND_MS + 50);
+      expect(ms).toBeLessThan(BOUND_MS + 300);
       expect(probe.count('local-down')).toBe(1);
     } finally {
       await server().thaw();

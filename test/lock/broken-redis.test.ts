@@ -177,7 +177,7 @@ describe('a frozen server', () => {
     const startedAt = performance.now();
     abort.abort();
     await waits;
-    expect(performance.now() - startedAt).toBeLessThan(100);
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
   });
 
   test('an abort ends the first attempt too, and what Redis may have given then is given back', async () => {
@@ -187,13 +187,13 @@ describe('a frozen server', () => {
       const near = lockerOn(server());
       await locker.obtain(newKey(), '1m');
       const key = newKey();
-      proxy.delay(150);
+      proxy.delay(600);
       const abort = new AbortController();
       const startedAt = performance.now();
       const waits = failure(locker.obtain(key, '1m', '10s', { signal: abort.signal }));
       setTimeout(() => abort.abort(), 20);
       expect((await waits)?.code).toBe('ABORT_ERR');
-      expect(performance.now() - startedAt).toBeLessThan(140);
+      expect(performance.now() - startedAt).toBeLessThan(500);
       await eventually(async () => (await near.inspect(key)).held);
       await eventually(async () => !(await near.inspect(key)).held);
     } finally {

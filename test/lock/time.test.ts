@@ -24,16 +24,16 @@ describe('validity', () => {
     try {
       const locker = lockerOn(proxy);
       await locker.obtain(newKey(), '1m');
-      proxy.delay(0, 100);
+      proxy.delay(0, 500);
       const before = performance.now();
       const lock = await locker.obtain(newKey(), '10s');
-      expect(performance.now() - before).toBeGreaterThan(95);
+      expect(performance.now() - before).toBeGreaterThan(495);
       expect(lock?.expiresAt).toBeGreaterThanOrEqual(before + 10_000);
-      expect(lock?.expiresAt).toBeLessThan(before + 10_000 + 50);
+      expect(lock?.expiresAt).toBeLessThan(before + 10_000 + 400);
       const refreshedAt = performance.now();
       await lock?.refresh('20s');
       expect(lock?.expiresAt).toBeGreaterThanOrEqual(refreshedAt + 20_000);
-      expect(lock?.expiresAt).toBeLessThan(refreshedAt + 20_000 + 50);
+      expect(lock?.expiresAt).toBeLessThan(refreshedAt + 20_000 + 400);
     } finally {
       await proxy.stop();
     }
@@ -48,13 +48,13 @@ describe('validity', () => {
       const waiter = far.obtain(key, '10s', '20s');
       await waitersOf(near, key, 1);
       await sleep(200);
-      proxy.delay(0, 150);
+      proxy.delay(0, 500);
       const releasedAt = performance.now();
       await holder?.release();
       const lock = await waiter;
-      expect(performance.now() - releasedAt).toBeGreaterThan(140);
+      expect(performance.now() - releasedAt).toBeGreaterThan(490);
       expect(lock?.expiresAt).toBeGreaterThan(releasedAt + 10_000 - 100);
-      expect(lock?.expiresAt).toBeLessThan(releasedAt + 10_000 + 50);
+      expect(lock?.expiresAt).toBeLessThan(releasedAt + 10_000 + 400);
     } finally {
       await proxy.stop();
     }
