@@ -231,7 +231,7 @@ describe.concurrent('a failover of a cluster', () => {
 
   test('sends to the successor what waited for a master that is gone', async (context) => {
     const { cluster, open } = await ownCluster(context);
-    const redis = open({ commandTimeout: '20s' }).getRedis();
+    const redis = open({ commandTimeout: '20s', pool: { acquireTimeout: '20s' } }).getRedis();
     await redis.set('load:0', '1');
     await (await cluster.nodeOf('load:0')).kill();
     await eventually(() => redis.stats().lanes.connected < redis.stats().lanes.total);
