@@ -37,7 +37,7 @@ export function cache(site: Site): void {
   test('a ttl of the cache, or of a value', async () => {
     const { here, prefix } = open();
     await here.put('long', ADA);
-    await here.put('short', GRACE, 100);
+    await here.put('short', GRACE, 1_000);
     expect(await site.redis.pTTL(`${prefix}#long`)).toBeGreaterThan(50_000);
     expect(await here.get('short')).toEqual(GRACE);
     await eventually(async () => (await here.get('short')) === undefined);

@@ -145,7 +145,7 @@ export function locks(site: Site): void {
     }
     await here().obtain(key, '10s');
     await site.redis.del(key);
-    const afterDeletion = await here().obtain(key, 50, '5s');
+    const afterDeletion = await here().obtain(key, 500, '5s');
     fences.push(Number(afterDeletion?.fence));
     const afterExpiry = await elsewhere().obtain(key, '10s', '5s');
     fences.push(Number(afterExpiry?.fence));

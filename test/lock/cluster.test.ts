@@ -135,10 +135,10 @@ describe('locks on a cluster', () => {
   test('run, are tried, and are mutexes', async () => {
     const [a, b] = lockers(2) as [Locker, Locker];
     const key = newKey();
-    const outcome = await a.run(key, { ttl: 300 }, async (outer) => {
+    const outcome = await a.run(key, { ttl: '10s' }, async (outer) => {
       expect(await b.obtain(key, '1s')).toBeNull();
       expect((await failure(b.tryLock(key, '1s')))?.code).toBe('LAGOON_LOCK_NOT_OBTAINED');
-      await a.run(key, { ttl: 300 }, (inner) => expect(inner).toBe(outer));
+      await a.run(key, { ttl: '10s' }, (inner) => expect(inner).toBe(outer));
       return b.inspect(key);
     });
     expect(outcome.held).toBe(true);

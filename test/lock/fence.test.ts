@@ -24,7 +24,7 @@ test('grows strictly over release, expiry, hand-over and a plain DEL', async () 
     fences.push(lock?.fence);
     await lock?.release();
   }
-  const first = await a.obtain(key, 50);
+  const first = await a.obtain(key, 400);
   const expired = await b.obtain(key, '1m', '5s');
   const handed = a.obtain(key, '1m', '5s');
   await waitersOf(a, key, 1);

@@ -245,7 +245,7 @@ describe('refresh', () => {
   test('is false once the lock has expired, even if nobody else took it', async () => {
     const locker = lockerOn(server());
     const key = newKey();
-    const lock = await obtained(locker.obtain(key, 40));
+    const lock = await obtained(locker.obtain(key, 400));
     await eventually(() => !lock.held);
     expect(await lock.refresh('1m')).toBe(false);
     // On the server, which counts from later, it may live a little longer.
@@ -317,7 +317,7 @@ describe('release', () => {
   test('is false after expiry, and another who holds the key now keeps it', async () => {
     const [a, b] = [lockerOn(server()), lockerOn(server())];
     const key = newKey();
-    const expired = await obtained(a.obtain(key, 40));
+    const expired = await obtained(a.obtain(key, 400));
     const lock = await obtained(b.obtain(key, '1m', '5s'));
     expect(await expired.release()).toBe(false);
     expect(await lock.ttl()).toBeGreaterThan(0);

@@ -87,7 +87,7 @@ describe('run', () => {
     const key = newKey();
     let reason: unknown;
     const error = await failure(
-      locker.run(key, { ttl: 300 }, async (lock) => {
+      locker.run(key, { ttl: '1s' }, async (lock) => {
         const lost = new Promise((resolve) => lock.signal.addEventListener('abort', resolve));
         await server().cli('SET', key, 'another', 'PX', '60000');
         await lost;
@@ -105,8 +105,8 @@ describe('run', () => {
     const key = newKey();
     const gone = locker.run(key, { ttl: '1m' }, () => server().cli('DEL', key));
     expect(await failure(gone)).toBeInstanceOf(LockLostError);
-    const blocked = locker.run(newKey(), { ttl: 60 }, () => {
-      for (const until = performance.now() + 100; performance.now() < until; );
+    const blocked = locker.run(newKey(), { ttl: 400 }, () => {
+      for (const until = performance.now() + 500; performance.now() < until; );
     });
     expect(await failure(blocked)).toBeInstanceOf(LockLostError);
   });
@@ -180,12 +180,12 @@ describe('run inside run', () => {
     const key = newKey();
     let inner: unknown;
     const outer = await failure(
-      locker.run(key, { ttl: 300 }, async (lock) => {
+      locker.run(key, { ttl: '1s' }, async (lock) => {
         await server().cli('DEL', key);
         inner = await failure(
           locker.run(
             key,
-            { ttl: 300 },
+            { ttl: '1s' },
             () => new Promise<void>((resolve) => lock.signal.addEventListener('abort', () => resolve())),
           ),
         );
@@ -281,7 +281,7 @@ describe('tryLock', () => {
   test('does not take the lock from another after it expired', async () => {
     const locker = lockerOn(server());
     const key = newKey();
-    const unlock = await locker.tryLock(key, 40);
+    const unlock = await locker.tryLock(key, 400);
     const next = await locker.obtain(key, '1m', '5s');
     expect(await unlock()).toBe(false);
     expect(await next?.ttl()).toBeGreaterThan(0);

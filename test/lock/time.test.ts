@@ -81,13 +81,13 @@ describe('validity', () => {
       const [far, near] = [lockerOn(proxy), lockerOn(server())];
       await far.obtain(newKey(), '1m');
       const key = newKey();
-      proxy.delay(100, 0);
+      proxy.delay(500, 0);
       // On the server it has all its time, and here none is left.
-      const slow = far.obtain(key, 80);
+      const slow = far.obtain(key, 400);
       expect(await slow).toBeNull();
       expect(await near.inspect(key)).toMatchObject({ held: false });
       proxy.delay(0);
-      expect(await (await far.obtain(key, 80))?.release()).toBe(true);
+      expect(await (await far.obtain(key, 400))?.release()).toBe(true);
     } finally {
       await proxy.stop();
     }
@@ -99,11 +99,11 @@ describe('validity', () => {
       const far = lockerOn(proxy);
       await far.obtain(newKey(), '1m');
       const key = newKey();
-      proxy.delay(100, 0);
-      setTimeout(() => proxy.delay(0), 250);
-      const lock = await far.obtain(key, 80, '5s');
+      proxy.delay(500, 0);
+      setTimeout(() => proxy.delay(0), 700);
+      const lock = await far.obtain(key, 400, '10s');
       expect(lock).not.toBeNull();
-      expect((lock as Lock).expiresAt - performance.now()).toBeLessThanOrEqual(80);
+      expect((lock as Lock).expiresAt - performance.now()).toBeLessThanOrEqual(400);
       expect(await lock?.release()).toBe(true);
     } finally {
       await proxy.stop();
@@ -150,17 +150,17 @@ describe('the signal', () => {
   });
 
   test('does not abort on release', async () => {
-    const lock = (await lockerOn(server()).obtain(newKey(), 60)) as Lock;
+    const lock = (await lockerOn(server()).obtain(newKey(), 300)) as Lock;
     const { signal } = lock;
     await lock.release();
-    await sleep(120);
+    await sleep(400);
     expect(signal.aborted).toBe(false);
     expect(lock.held).toBe(false);
   });
 
   test('first asked for after the loss is aborted', async () => {
-    const lock = (await lockerOn(server()).obtain(newKey(), 30)) as Lock;
-    await sleep(60);
+    const lock = (await lockerOn(server()).obtain(newKey(), 200)) as Lock;
+    await sleep(250);
     expect(lock.signal.aborted).toBe(true);
     expect(lock.signal.reason).toBeInstanceOf(LockLostError);
   });
@@ -177,12 +177,12 @@ describe('the signal', () => {
         }
       },
     ]) {
-      const lock = (await lockerOn(server()).obtain(newKey(), 60)) as Lock;
+      const lock = (await lockerOn(server()).obtain(newKey(), 300)) as Lock;
       const { signal } = lock;
       let events = 0;
       signal.addEventListener('abort', () => events++);
       expect(look(signal)).toBe(false);
-      block(90);
+      block(400);
       await null;
       expect(look(signal)).toBe(true);
       expect(signal.aborted).toBe(true);
@@ -195,10 +195,10 @@ describe('the signal', () => {
   });
 
   test('of a blocked event loop stops what is made of it, too', async () => {
-    const lock = (await lockerOn(server()).obtain(newKey(), 60)) as Lock;
+    const lock = (await lockerOn(server()).obtain(newKey(), 300)) as Lock;
     const any = AbortSignal.any([lock.signal]);
     const waits = failure(sleep(5_000, undefined, { signal: any }));
-    block(90);
+    block(400);
     expect((await waits)?.name).toBe('AbortError');
     expect(any.reason).toBeInstanceOf(LockLostError);
   });
