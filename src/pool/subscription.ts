@@ -1,4 +1,5 @@
 import { ErrorReply } from 'redis';
+import { ConnectionError } from '../errors.js';
 import { log } from '../observe/debug.js';
 import type { StreamClient } from './node-redis.js';
 import { replyError } from './reply-error.js';
@@ -91,7 +92,10 @@ export class Subscription implements AsyncDisposable {
       const call = client[method] as (channels: string[], listener: Listener, buffers: boolean) => Promise<unknown>;
       await call.call(client, [...this.channels], this.#deliver, this.#request.buffers);
     } catch (error) {
-      throw error instanceof ErrorReply ? replyError(error, [method.toUpperCase(), ...this.channels]) : error;
+      if (error instanceof ErrorReply) throw replyError(error, [method.toUpperCase(), ...this.channels]);
+      // Only the connection ends what the server has not answered.
+      const { message } = error as Error;
+      throw new ConnectionError(`The connection was lost during ${method} (${message})`, true, { cause: error });
     }
   }
 }

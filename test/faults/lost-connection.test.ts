@@ -112,6 +112,19 @@ describe('a connection that drops', () => {
     expect(await redis.strLen('big')).toBe(100_000);
   });
 
+  test('in the middle of the confirmation of a subscription: ConnectionError, and nothing stays subscribed', async () => {
+    proxy = await startProxy(server().address);
+    const redis = engineOn(proxy.address).getRedis();
+    await redis.subscribe('other', () => {});
+    proxy.truncate(1);
+    const error = await failure(redis.subscribe('channel', () => {}));
+    expect(error).toBeInstanceOf(ConnectionError);
+    expect(error).toMatchObject({ code: 'LAGOON_CONNECTION', mayHaveBeenExecuted: true });
+    expect(error?.cause).toBeInstanceOf(Error);
+    await eventually(async () => (await redis.publish('other', '')) === 1);
+    expect(await redis.publish('channel', '')).toBe(0);
+  });
+
   test('after the write: everything in flight is rejected as possibly executed', async () => {
     proxy = await startProxy(server().address);
     const redis = engineOn(proxy.address).getRedis();
