@@ -18,19 +18,9 @@ import { heldBy, Requests } from './requests.js';
 import { Reentrance, type RunOptions } from './run.js';
 import type { ObtainReply } from './scripts.js';
 import { Semaphore } from './semaphore.js';
+import { type LockState, stateOf } from './state.js';
 import type { LockStore } from './store.js';
 import { WaitingRooms } from './waiting-rooms.js';
-
-/** How a key is doing. */
-export interface LockState {
-  readonly held: boolean;
-  /** The time that is left in ms; -1 if the holder, none of ours, set no expiry. */
-  readonly ttl: number;
-  /** The holder's fence; `undefined` if the holder is none of ours. */
-  readonly fence: number | undefined;
-  /** Claims that wait. */
-  readonly waiting: number;
-}
 
 /** Distributed locks on the keys of one pool. Made by `redis.getLocker()`. */
 export class Locker implements LockOwner, ObtainsKind {
@@ -112,11 +102,10 @@ export class Locker implements LockOwner, ObtainsKind {
     return new Semaphore(this, key, permits);
   }
 
-  /** How the exclusive lock on a key is doing. */
+  /** Who holds a key, as an exclusive lock, a read-write lock or a semaphore, for how long, and how many wait for it. */
   async inspect(key: RedisArgument): Promise<LockState> {
     checkKeys([key]);
-    const [held, ttl, fence, waiting] = await this.#requests.look(key);
-    return { held: held === 1, ttl, fence: fence === '' ? undefined : Number(fence), waiting };
+    return stateOf(await this.#requests.look(key));
   }
 
   /** @internal */

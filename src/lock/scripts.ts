@@ -19,8 +19,8 @@ export type ObtainReply = Granted | HeldAlready | Denied;
 type GivenBack = readonly [held: 0 | 1, serverUs: string, grants: readonly Grant[]];
 /** As {@link GivenBack}, or only whether the claim was held, if nobody waited. */
 export type ReleaseReply = 0 | 1 | GivenBack;
-/** Held (0 or 1), ms left (-1: no expiry), fence or '', waiting. */
-export type LookReply = readonly [held: 0 | 1, ttlMs: number, fence: string, waiting: number];
+/** How many wait, and who holds, soonest over first: each with its kind before it, and the time that is left in ms (-1: no expiry). */
+export type LookReply = readonly [waiting: number, holders: readonly (readonly [holder: string, ttlMs: number])[]];
 /** As {@link GivenBack}, or, if the claim had been granted meanwhile and was to be kept, as that. */
 export type LeaveReply =
   | GivenBack
@@ -211,13 +211,22 @@ end
 return least`,
 });
 
-/* How a key is doing. Returns a LookReply. */
+/* How a key is doing, whatever kind of lock it is. Returns a LookReply. */
 export const look = defineScript<LookReply>({
   args: 0,
-  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
+  lua: `${CLOCK}${QUEUE_OF}${HAND_OVER}${KEYS_OF_CLAIM}
 local at = list[1]
-local holder = call('GET', at.key)
 local waiting = call('LLEN', at.queue)
-if not holder then return { 0, 0, '', waiting } end
-return { 1, call('PTTL', at.key), string.match(holder, '#(%d+)$') or '', waiting }`,
+-- Unlike GET it does not mind a sorted set.
+local exclusive = call('MGET', at.key)[1]
+if exclusive then return { waiting, { { 'x' .. exclusive, call('PTTL', at.key) } } } end
+local scored = call('ZRANGEBYSCORE', at.key, '(' .. digits(ms), '+inf', 'WITHSCORES')
+local holders = {}
+for i = 1, #scored, 2 do
+  if not string.find(scored[i], '^[rws].*#%d+$') then
+    return redis.error_reply('WRONGTYPE The key holds a sorted set that is no lock')
+  end
+  holders[#holders + 1] = { scored[i], scored[i + 1] - ms }
+end
+return { waiting, holders }`,
 });

@@ -72,4 +72,35 @@ export function lockKinds(site: Site): void {
     expect(await short?.release()).toBe(false);
     expect(await next?.release()).toBe(true);
   });
+
+  test('inspect() tells who holds one', async () => {
+    const [book, seats] = [site.key('read-write'), site.key('semaphore')];
+    const [ours, theirs] = [here().readWriteLock(book), elsewhere().readWriteLock(book)];
+    const locks = [
+      await ours.obtainRead('10s', 0, { metadata: ' us' }),
+      await theirs.obtainRead('20s', 0, { metadata: ' them' }),
+      await here().semaphore(seats, 1).obtain('10s', 0, { metadata: ' us' }),
+    ];
+    const [us, them, seat] = locks.map((lock) => ({ value: `${lock?.token}${lock?.metadata}`, fence: lock?.fence }));
+    const writing = theirs.obtainWrite('10s', '20s');
+    await eventually(async () => (await here().inspect(book)).waiting === 1);
+    expect(await here().inspect(book)).toMatchObject({
+      held: true,
+      fence: them?.fence,
+      holders: [
+        { kind: 'reader', ...us },
+        { kind: 'reader', ...them },
+      ],
+    });
+    expect((await elsewhere().inspect(book)).ttl).toBeGreaterThan(10_000);
+    expect(await elsewhere().inspect(seats)).toMatchObject({ waiting: 0, holders: [{ kind: 'permit', ...seat }] });
+    for (const lock of locks) expect(await lock?.release()).toBe(true);
+    const writer = await writing;
+    expect(await here().inspect(book)).toMatchObject({
+      waiting: 0,
+      holders: [{ kind: 'writer', fence: writer?.fence }],
+    });
+    await writer?.release();
+    expect(await here().inspect(book)).toEqual({ held: false, ttl: 0, fence: undefined, waiting: 0, holders: [] });
+  });
 }

@@ -80,7 +80,7 @@ export function locks(site: Site): void {
     await first?.release();
     await Promise.all(waiters);
     expect(order).toEqual([0, 1, 2, 3, 4, 5]);
-    expect(await here().inspect(key)).toEqual({ held: false, ttl: 0, fence: undefined, waiting: 0 });
+    expect(await here().inspect(key)).toEqual({ held: false, ttl: 0, fence: undefined, waiting: 0, holders: [] });
   });
 
   test('a release hands the lock over at once, whoever has looked away meanwhile', async () => {
@@ -183,12 +183,12 @@ export function locks(site: Site): void {
 
   test('inspect() tells holder, time, fence and waiters', async () => {
     const key = site.key('inspected');
-    expect(await here().inspect(key)).toEqual({ held: false, ttl: 0, fence: undefined, waiting: 0 });
+    expect(await here().inspect(key)).toEqual({ held: false, ttl: 0, fence: undefined, waiting: 0, holders: [] });
     const lock = await elsewhere().obtain(key, '10s');
     const waiter = elsewhere().obtain(key, '10s', '10s');
     await waiting(here(), key, 1);
     const state = await here().inspect(key);
-    expect(state).toMatchObject({ held: true, fence: lock?.fence, waiting: 1 });
+    expect(state).toMatchObject({ held: true, fence: lock?.fence, waiting: 1, holders: [{ kind: 'exclusive' }] });
     expect(state.ttl).toBeGreaterThan(5_000);
     await lock?.release();
     await (await waiter)?.release();

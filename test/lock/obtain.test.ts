@@ -364,31 +364,6 @@ describe('release', () => {
   });
 });
 
-describe('inspect', () => {
-  test('tells who holds, for how long, and how many wait', async () => {
-    const locker = lockerOn(server());
-    const key = newKey();
-    expect(await locker.inspect(key)).toEqual({ held: false, ttl: 0, fence: undefined, waiting: 0 });
-    const lock = await obtained(locker.obtain(key, '1m'));
-    const abort = new AbortController();
-    const waiting = [1, 2, 3].map(() => failure(locker.obtain(key, '1m', '1m', { signal: abort.signal })));
-    await eventually(async () => (await locker.inspect(key)).waiting === 3);
-    const state = await locker.inspect(key);
-    expect(state).toEqual({ held: true, ttl: expect.any(Number), fence: lock.fence, waiting: 3 });
-    expect(state.ttl).toBeGreaterThan(50_000);
-    expect(state.ttl).toBeLessThanOrEqual(60_000);
-    abort.abort();
-    await Promise.all(waiting);
-  });
-
-  test('tells of a holder that is none of ours', async () => {
-    const locker = lockerOn(server());
-    const key = newKey();
-    await server().cli('SET', key, 'foreign');
-    expect(await locker.inspect(key)).toEqual({ held: true, ttl: -1, fence: undefined, waiting: 0 });
-  });
-});
-
 describe('the locks of a pool', () => {
   test('are one object', () => {
     const pool = poolOn(server());

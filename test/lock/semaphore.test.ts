@@ -11,7 +11,7 @@ function lockerOn(address: { address: string }): Locker {
   return poolOn(address).getLocker();
 }
 
-/** Resolves once so many wait: `inspect` is about exclusive locks, so the queue itself is asked. */
+/** Resolves once so many wait, as the queue itself says. */
 function waiting(key: string, count: number): Promise<unknown> {
   return eventually(async () => (await server().cli('LLEN', `lagoon:locks:${key}`)) === count);
 }

@@ -1,5 +1,14 @@
 import { describe, expectTypeOf, test } from 'vitest';
-import type { Lock, Locker, LockState, Mutex, ReadWriteLock, RedisPool, Semaphore } from '../../src/index.js';
+import type {
+  Lock,
+  Locker,
+  LockHolder,
+  LockState,
+  Mutex,
+  ReadWriteLock,
+  RedisPool,
+  Semaphore,
+} from '../../src/index.js';
 
 declare const redis: RedisPool;
 declare const locker: Locker;
@@ -57,6 +66,13 @@ describe('the locker of a pool', () => {
       readonly ttl: number;
       readonly fence: number | undefined;
       readonly waiting: number;
+      readonly holders: readonly LockHolder[];
+    }>();
+    expectTypeOf<LockHolder>().toEqualTypeOf<{
+      readonly kind: 'exclusive' | 'reader' | 'writer' | 'permit';
+      readonly value: string;
+      readonly fence: number | undefined;
+      readonly ttl: number;
     }>();
   });
 
