@@ -17,6 +17,8 @@ export interface CommandOptions {
   readonly typeMapping?: TypeMapping;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
+  /** What an error says instead of `timeoutMs`, where that is only what is left of the caller's time. */
+  readonly wholeTimeoutMs?: number | undefined;
   /** Counts only where the configuration of the pool prefers replicas. */
   readonly replicas?: ReplicaReads;
 }
@@ -77,6 +79,7 @@ export class PoolCore {
     const error = this.enter(signal);
     if (error) return Promise.reject(error);
     const command = this.command(args, transform, options.typeMapping);
+    command.wholeTimeoutMs = options.wholeTimeoutMs;
     const lane = this.lanes.submit(command, args, options.timeoutMs);
     if (signal) abortWith(signal, [command], lane);
     return command.promise;
@@ -91,6 +94,7 @@ export class PoolCore {
     const { signal } = options;
     const error = this.enter(signal, commands.length, whileClosing);
     if (error) return error;
+    for (const command of commands) command.wholeTimeoutMs = options.wholeTimeoutMs;
     const lane = this.lanes.submitTogether(commands, options.timeoutMs);
     if (signal) abortWith(signal, commands, lane);
     return undefined;

@@ -38,6 +38,8 @@ export class PendingCommand {
   /** When the caller is to have an error, on the clock of `performance.now()`; `Infinity` for a command that may block for ever. */
   deadline = 0;
   timeoutMs = 0;
+  /** The timeout that the caller knows, if `timeoutMs` is only what was left of it. */
+  wholeTimeoutMs: number | undefined;
   /** The first command of the transaction that this one belongs to. */
   chain: PendingCommand | undefined;
   /** What lanes are chosen by: bytes expected in the reply, and the family of commands that this was guessed from. */

@@ -213,7 +213,8 @@ export class Pipeline implements CommandOwner {
     if (!this.#watch) this.#startWatch();
   }
 
-  #timedOut({ timeoutMs, written }: PendingCommand): CommandTimeoutError {
+  #timedOut(command: PendingCommand): CommandTimeoutError {
+    const { written, wholeTimeoutMs: timeoutMs = command.timeoutMs } = command;
     const cause = written || this.#link ? undefined : this.#events.whyNone?.();
     const fate = written ? 'it was sent and may have been executed' : 'it was not sent';
     const message = `No reply to the command within ${timeoutMs} ms; ${fate}${cause ? `: ${cause.message}` : ''}`;

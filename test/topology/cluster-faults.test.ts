@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { isUnavailable } from '../../src/errors.js';
-import { defineScript } from '../../src/index.js';
+import { CommandTimeoutError, defineScript } from '../../src/index.js';
 import type { RedisCluster, RedisServer } from '../../src/testing/index.js';
 import { failure, timed } from '../support/engine.js';
 import { eventually } from '../support/redis.js';
@@ -11,6 +11,12 @@ import { ownCluster, startLoad, unhandledDuring } from './support.js';
 type Own = Awaited<ReturnType<typeof ownCluster>>;
 
 const KEYS = Array.from({ length: 300 }, (_, i) => `key:${i}`);
+
+/** How often a server has refused a command since its statistics were reset. */
+async function rejectedBy(server: RedisServer, command: string): Promise<number> {
+  const stats = String(await server.cli('INFO', 'commandstats'));
+  return Number(new RegExp(`cmdstat_${command}:.*rejected_calls=(\\d+)`).exec(stats)?.[1]);
+}
 
 describe.concurrent('slots that move', () => {
   /** A master other than the one that has `key`. */
@@ -63,14 +69,32 @@ describe.concurrent('slots that move', () => {
     // A key that is missing may be on its way too: the one side sends on, the other to wait, for as long as it takes.
     const missing = redis.mGet([...keys, '{moving}missing']);
     const tooEarly = failure(redis.withTimeout(300).mGet(['{moving}0', '{moving}missing']));
-    const rejections = async () =>
-      Number(/cmdstat_mget:.*rejected_calls=(\d+)/.exec(String(await move.to.cli('INFO', 'commandstats')))?.[1]);
     await move.to.cli('CONFIG', 'RESETSTAT');
-    await eventually(async () => (await rejections()) > 12);
+    await eventually(async () => (await rejectedBy(move.to, 'mget')) > 12);
     expect(isUnavailable(await tooEarly)).toBe(true);
     await move.finish();
     expect(await missing).toEqual([...keys, null]);
     expect(await redis.get('{moving}new')).toBe('1');
+  });
+
+  test('name the whole timeout of what was tried again', async (context) => {
+    const { cluster, open } = await ownCluster(context, { replicasPerMaster: 0 });
+    const redis = open().getRedis();
+    const keys = ['{moving}0', '{moving}1'];
+    await Promise.all(keys.map((key) => redis.set(key, key)));
+    const move = await cluster.startMovingSlot('{moving}', await otherThanOwner(cluster, '{moving}'));
+    await move.moveKeys(1);
+    await move.from.cli('CONFIG', 'RESETSTAT');
+    const view = redis.withTimeout('1s');
+    const late = [failure(view.mGet(keys)), failure(view.multi().mGet(keys).exec())];
+    // Told twice each to try again: some of the time is over.
+    await eventually(async () => (await rejectedBy(move.from, 'mget')) >= 4, { interval: 1 });
+    await move.from.cli('CLIENT', 'PAUSE', '1500', 'ALL');
+    for (const error of await Promise.all(late)) {
+      expect(error).toBeInstanceOf(CommandTimeoutError);
+      expect(error).toMatchObject({ timeoutMs: 1_000, mayHaveBeenExecuted: true });
+      expect(error?.message).toContain('within 1000 ms');
+    }
   });
 
   test('take transactions and blocking commands with them', async (context) => {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
+  CommandTimeoutError,
   type Engine,
   InvalidArgumentError,
   LockNotReplicatedError,
@@ -407,6 +408,18 @@ describe('a pool that prefers replicas, on a cluster,', () => {
       expect(await redis.get('moving')).toBe('here');
       return (await calls(replica, 'get')) === 1;
     });
+  });
+
+  test('names the whole timeout of a read that neither the replica nor the master answers', async () => {
+    const engine = onCluster.open('prefer');
+    await engine.connect();
+    const redis = engine.getRedis();
+    await write(redis, await onCluster.masters());
+    await Promise.all(cluster.nodes.map((node) => node.cli('CLIENT', 'PAUSE', '800', 'ALL')));
+    const error = await failure(redis.withTimeout(400).get('key:1'));
+    expect(error).toBeInstanceOf(CommandTimeoutError);
+    expect(error).toMatchObject({ timeoutMs: 400 });
+    expect(error?.message).toContain('within 400 ms');
   });
 
   test('reads from replicas that its user may not ask for their role', async () => {

@@ -92,8 +92,8 @@ export class Cluster implements Deployment {
       typeMapping: options.typeMapping,
       multi: async (commands) => {
         const route = this.#route(slotOfCommands('A transaction', commands), options);
-        return this.#router.send(route, (server, asking, timeoutMs) =>
-          executeMulti(server.multiTarget({ ...options, timeoutMs }), commands, asking ? [ASKING] : []),
+        return this.#router.send(route, (server, asking, left) =>
+          executeMulti(server.multiTarget(left), commands, asking ? [ASKING] : []),
         );
       },
       pipeline: (commands) => Promise.all(commands.map((args) => replyOrError(this.submit(args, undefined, options)))),
@@ -162,10 +162,8 @@ export class Cluster implements Deployment {
   #follow(route: Route, args: CommandArgs, transform: ReplyTransform | undefined, error?: unknown): Promise<unknown> {
     return this.#router.send(
       route,
-      (server, asking, timeoutMs) => {
-        const options = { ...route.options, timeoutMs };
-        return asking ? submitAsking(server, args, transform, options) : server.submit(args, transform, options);
-      },
+      (server, asking, options) =>
+        asking ? submitAsking(server, args, transform, options) : server.submit(args, transform, options),
       error,
     );
   }

@@ -14,8 +14,8 @@ const MOST_REDIRECTS = 16;
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 200;
 
-/** One way to send something to a server. `asking`: with ASKING in front; `timeoutMs`: what is left of the time. */
-export type Attempt<T> = (server: PoolCore, asking: boolean, timeoutMs: number) => Promise<T>;
+/** One way to send something to a server. `asking`: with ASKING in front; `options`: those of the route, with the time that is left. */
+export type Attempt<T> = (server: PoolCore, asking: boolean, options: CommandOptions) => Promise<T>;
 
 /** What is sent, and until when. */
 export interface Route {
@@ -53,7 +53,8 @@ export class SlotRouter {
         redirects = 0;
       }
       try {
-        return await attempt(server, asking, timeLeft(route));
+        const wholeTimeoutMs = this.#timeoutOf(route);
+        return await attempt(server, asking, { ...route.options, timeoutMs: timeLeft(route), wholeTimeoutMs });
       } catch (thrown) {
         failure = thrown;
       }
@@ -147,7 +148,7 @@ export class SlotRouter {
   }
 
   #timeoutOf({ options }: Route): number {
-    return options.timeoutMs ?? this.#timeoutMs;
+    return options.wholeTimeoutMs ?? options.timeoutMs ?? this.#timeoutMs;
   }
 }
 

@@ -121,10 +121,10 @@ export class PrefersReplicas implements Deployment {
       const moved = redirectOf(error) !== undefined;
       // A pool that is full is no reason to ask again.
       if (!moved && (!isUnavailable(error) || error instanceof PoolOverloadedError)) throw error;
-      const leftMs = Math.floor(startedAt + (timeoutMs ?? this.config.commandTimeoutMs) - performance.now());
+      const wholeTimeoutMs = timeoutMs ?? this.config.commandTimeoutMs;
+      const leftMs = Math.max(1, Math.floor(startedAt + wholeTimeoutMs - performance.now()));
       this.#replicas.failed(moved ? undefined : replica, error);
-      if (leftMs < 1) throw error;
-      return this.#masters.submit(args, transform, { ...options, timeoutMs: leftMs });
+      return this.#masters.submit(args, transform, { ...options, timeoutMs: leftMs, wholeTimeoutMs });
     });
   }
 }
