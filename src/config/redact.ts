@@ -26,6 +26,7 @@ export interface PublicPoolConfig {
   readonly master?: string;
   readonly sentinelUsername?: string;
   readonly sentinelPassword?: typeof REDACTED;
+  readonly sentinelTls?: boolean | PublicTlsConfig;
   readonly username?: string;
   readonly password?: typeof REDACTED;
   readonly tls: boolean | PublicTlsConfig;
@@ -76,18 +77,21 @@ function publicSentinel({
   master,
   username,
   password,
+  tls,
 }: Extract<ResolvedTopology, { kind: 'sentinel' }>): Pick<
   PublicPoolConfig,
-  'master' | 'sentinelUsername' | 'sentinelPassword'
+  'master' | 'sentinelUsername' | 'sentinelPassword' | 'sentinelTls'
 > {
   return {
     master,
     ...(username === undefined ? undefined : { sentinelUsername: username }),
     ...(password === undefined ? undefined : { sentinelPassword: REDACTED }),
+    sentinelTls: tls && publicTls(tls),
   };
 }
 
-function publicTls({ ca, cert, key, servername, minVersion, rejectUnauthorized }: TlsOptions): PublicTlsConfig {
+/** TLS as anybody may see it. */
+export function publicTls({ ca, cert, key, servername, minVersion, rejectUnauthorized }: TlsOptions): PublicTlsConfig {
   return {
     ...(ca?.length ? { ca: REDACTED } : undefined),
     ...(cert ? { cert: REDACTED } : undefined),

@@ -3,7 +3,7 @@ import type { Duration } from '../duration.js';
 import { positiveMs } from '../duration.js';
 import { type Address, parseAddress, parseNode, REDIS_PORT, SENTINEL_PORT } from './address.js';
 import { DEFAULTS } from './defaults.js';
-import { publicConfig, REDACTED } from './redact.js';
+import { publicConfig, publicTls, REDACTED } from './redact.js';
 import type {
   Endpoint,
   PasswordProviders,
@@ -21,14 +21,15 @@ import type {
 export function resolvePool(code: string, config: PoolConfig, providers: PasswordProviders = {}): ResolvedPool {
   const given = typeof config === 'string' ? { address: config } : config;
   const address = 'address' in given ? mustParse(parseAddress(given.address)) : undefined;
-  const topology = resolveTopology(given, address, providers);
+  const tls = resolveTls(given.tls ?? address?.tls ?? DEFAULTS.tls);
+  const topology = resolveTopology(given, address, tls, providers);
   return protect({
     code,
     topology,
     database: given.database ?? address?.database ?? DEFAULTS.database,
     username: given.username || address?.username,
     password: providers.password ?? (given.password || address?.password),
-    tls: resolveTls(given.tls ?? address?.tls ?? DEFAULTS.tls),
+    tls,
     keyPrefix: given.keyPrefix ?? DEFAULTS.keyPrefix,
     clientName: given.clientName || defaultClientName(code),
     connectTimeoutMs: ms(given.connectTimeout, DEFAULTS.connectTimeout),
@@ -43,6 +44,7 @@ export function resolvePool(code: string, config: PoolConfig, providers: Passwor
 function resolveTopology(
   config: Exclude<PoolConfig, string>,
   address: Address | undefined,
+  tls: ResolvedPool['tls'],
   { sentinelPassword }: PasswordProviders,
 ): ResolvedTopology {
   if ('sentinel' in config) {
@@ -53,6 +55,7 @@ function resolveTopology(
       nodes: resolveNodes(nodes, SENTINEL_PORT),
       username: config.sentinelUsername || undefined,
       password: sentinelPassword ?? (config.sentinelPassword || undefined),
+      tls: config.sentinelTls === undefined ? tls : resolveTls(config.sentinelTls),
     };
   }
   if ('cluster' in config) return { kind: 'cluster', nodes: resolveNodes(config.cluster, REDIS_PORT) };
@@ -112,11 +115,12 @@ function mustParse<T extends object>(parsed: T | { readonly problem: string }): 
 function protect(pool: ResolvedPool): ResolvedPool {
   const shown = () => publicConfig(pool);
   Object.defineProperties(pool, { toJSON: { value: shown }, [inspect.custom]: { value: shown } });
-  if (pool.tls) {
-    const shownTls = () => publicConfig(pool).tls;
-    Object.defineProperties(pool.tls, { toJSON: { value: shownTls }, [inspect.custom]: { value: shownTls } });
-  }
   const { topology } = pool;
+  for (const tls of new Set([pool.tls, topology.kind === 'sentinel' && topology.tls])) {
+    if (!tls) continue;
+    const shownTls = () => publicTls(tls);
+    Object.defineProperties(tls, { toJSON: { value: shownTls }, [inspect.custom]: { value: shownTls } });
+  }
   if (topology.kind === 'sentinel' && topology.password !== undefined) {
     const shownTopology = () => ({ ...topology, password: REDACTED });
     Object.defineProperties(topology, { toJSON: { value: shownTopology }, [inspect.custom]: { value: shownTopology } });

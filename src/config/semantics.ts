@@ -48,7 +48,8 @@ class PoolCheck {
     this.#duration(pool, 'commandTimeout');
     this.#reconnect(pool.reconnect);
     this.#budget(pool.pool);
-    this.#tls(pool.tls);
+    this.#tls(pool, 'tls');
+    this.#tls(pool, 'sentinelTls');
   }
 
   #address(text: string, place: readonly string[], pool: JsonObject): void {
@@ -130,10 +131,11 @@ class PoolCheck {
     }
   }
 
-  #tls(tls: Json | undefined): void {
+  #tls(pool: JsonObject, name: 'tls' | 'sentinelTls'): void {
+    const tls = pool[name];
     if (!isObject(tls)) return;
-    if (tls.cert && !tls.key) this.#add(['tls', 'key'], 'is missing: a client certificate needs its key');
-    if (tls.key && !tls.cert) this.#add(['tls', 'cert'], 'is missing: a key needs its client certificate');
+    if (tls.cert && !tls.key) this.#add([name, 'key'], 'is missing: a client certificate needs its key');
+    if (tls.key && !tls.cert) this.#add([name, 'cert'], 'is missing: a key needs its client certificate');
   }
 
   #add(place: readonly (string | number)[], message: string): void {

@@ -116,6 +116,8 @@ export interface SentinelPoolOptions extends PoolOptions, ReplicaOptions {
   sentinelUsername?: string;
   /** Password of the sentinels themselves; `password` is that of the servers. Default: none. */
   sentinelPassword?: string;
+  /** TLS of the sentinels themselves; `tls` is then that of the servers alone. Default: as `tls`. */
+  sentinelTls?: boolean | TlsOptions;
 }
 
 /** A pool on the master that Redis Sentinel names. */
@@ -161,6 +163,8 @@ export type ResolvedTopology =
       readonly nodes: readonly Endpoint[];
       readonly username: string | undefined;
       readonly password: string | PasswordProvider | undefined;
+      /** Of the sentinels: the same object as the pool's, unless they have options of their own. */
+      readonly tls: false | TlsOptions;
     }
   | { readonly kind: 'cluster'; readonly nodes: readonly Endpoint[] };
 

@@ -32,23 +32,24 @@ const node = fc.oneof(
   fc.tuple(host, fc.integer({ min: 1, max: 65_535 })).map(([name, port]) => `${name}:${port}`),
 );
 const text = fc.string({ unit: 'grapheme', minLength: 1 });
+const tls = fc.oneof(
+  fc.boolean(),
+  fc.record(
+    {
+      ca: text,
+      servername: text,
+      minVersion: fc.constantFrom('TLSv1.2', 'TLSv1.3'),
+      rejectUnauthorized: fc.boolean(),
+    },
+    { requiredKeys: [] },
+  ),
+);
 
 const options = fc.record(
   {
     username: text,
     password: text,
-    tls: fc.oneof(
-      fc.boolean(),
-      fc.record(
-        {
-          ca: text,
-          servername: text,
-          minVersion: fc.constantFrom('TLSv1.2', 'TLSv1.3'),
-          rejectUnauthorized: fc.boolean(),
-        },
-        { requiredKeys: [] },
-      ),
-    ),
+    tls,
     // In a cluster not every brace can be.
     keyPrefix: text.filter((prefix) => !prefix.includes('{')),
     clientName: fc.stringMatching(/^[!-~]+$/),
@@ -78,8 +79,13 @@ const pool = fc.oneof(
   node,
   fc.tuple(node, database, options).map(([address, number, rest]) => ({ address, database: number, ...rest })),
   fc
-    .tuple(text, fc.array(node, { minLength: 1 }), database, options)
-    .map(([master, nodes, number, rest]) => ({ sentinel: { master, nodes }, database: number, ...rest })),
+    .tuple(text, fc.array(node, { minLength: 1 }), database, options, fc.option(tls, { nil: undefined }))
+    .map(([master, nodes, number, rest, sentinelTls]) => ({
+      sentinel: { master, nodes },
+      database: number,
+      sentinelTls,
+      ...rest,
+    })),
   fc.tuple(fc.array(node, { minLength: 1 }), options).map(([cluster, rest]) => ({ cluster, ...rest })),
 );
 const code = fc.string({ minLength: 1 }).filter((name) => name !== '__proto__' && !/:.*@/.test(name));

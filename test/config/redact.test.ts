@@ -59,6 +59,24 @@ describe('the public configuration of a pool', () => {
     expect(printed(shown)).not.toContain(SECRET);
   });
 
+  test('says how the sentinels are spoken to, and none of their secrets', () => {
+    const sentinel = { master: 'm', nodes: ['h'] };
+    const tls = { cert: SECRET, key: SECRET, servername: 'sentinels' };
+    const shown = publicConfig(resolvePool('a', { sentinel, tls: true, sentinelTls: tls }));
+    expect(shown.sentinelTls).toEqual({
+      cert: '<redacted>',
+      key: '<redacted>',
+      servername: 'sentinels',
+      minVersion: 'TLSv1.2',
+      rejectUnauthorized: true,
+    });
+    expect(printed(shown)).not.toContain(SECRET);
+    expect(publicConfig(resolvePool('a', { sentinel, tls: true, sentinelTls: false })).sentinelTls).toBe(false);
+    const same = publicConfig(resolvePool('a', { sentinel, tls }));
+    expect(same.sentinelTls).toEqual(same.tls);
+    expect(publicConfig(resolvePool('a', { cluster: ['h'], tls }))).not.toHaveProperty('sentinelTls');
+  });
+
   test.each([
     ['/run/redis.sock:3', { topology: 'standalone', address: '/run/redis.sock', database: 3 }],
     [
@@ -85,6 +103,16 @@ describe('a resolved pool', () => {
     expect(printed(pool.tls)).not.toContain(SECRET);
     expect(printed(pool)).toContain('<redacted>');
   });
+
+  test.each([{ tls }, { sentinelTls: tls }, { tls, sentinelTls: tls, sentinelPassword: SECRET }])(
+    'prints without the secrets of its sentinels (%#)',
+    (options) => {
+      const { topology } = resolvePool('a', { sentinel: { master: 'm', nodes: ['h'] }, ...options });
+      expect(topology).toMatchObject({ tls: { key: SECRET } });
+      expect(printed(topology)).not.toContain(SECRET);
+      expect(printed(topology)).toContain('<redacted>');
+    },
+  );
 });
 
 describe('a ConfigError', () => {
@@ -111,6 +139,10 @@ describe('a ConfigError', () => {
     ['a password as options', { pools: { a: { address: 'h', pool: SECRET, reconnect: SECRET, tls: SECRET } } }],
     ['a password as a client name', { pools: { a: { address: 'h', clientName: `${SECRET} \n` } } }],
     ['a key without its certificate', { pools: { a: { address: 'h', tls: { key: SECRET } } } }],
+    [
+      "a key of the sentinels' without its certificate",
+      { pools: { a: { sentinel: { master: 'm', nodes: ['h'] }, sentinelTls: { key: SECRET } } } },
+    ],
     ['a password as pools', { pools: SECRET }],
     ['a password as a configuration', SECRET],
   ])('never shows a secret: %s', (_, config) => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { resolvePool } from '../../src/config/resolve.js';
+import type { SentinelPoolOptions } from '../../src/config/types.js';
 
 test('a pool of which nothing is said has the documented defaults, in ms', () => {
   expect(resolvePool('default', 'localhost')).toEqual({
@@ -67,6 +68,26 @@ test('replicas are preferred where that was asked for', () => {
   expect(resolvePool('a', { ...cluster, replicas: 'prefer' }).replicas).toBe('prefer');
   expect(resolvePool('a', { ...cluster, replicas: 'never' }).replicas).toBe('never');
   expect(resolvePool('a', cluster).replicas).toBe('never');
+});
+
+test('sentinels are spoken to as the servers are, unless they have TLS options of their own', () => {
+  const on = (options: SentinelPoolOptions) => {
+    const { tls, topology } = resolvePool('a', { sentinel: { master: 'm', nodes: ['h'] }, ...options });
+    return [tls, topology.kind === 'sentinel' && topology.tls];
+  };
+  const byDefault = { minVersion: 'TLSv1.2', rejectUnauthorized: true };
+  const ofTheirOwn = { ca: 'ca', cert: 'cert', key: 'key', servername: 'sentinels' };
+  expect(on({})).toEqual([false, false]);
+  expect(on({ tls: { ca: 'x' } })).toEqual([
+    { ca: 'x', ...byDefault },
+    { ca: 'x', ...byDefault },
+  ]);
+  expect(on({ tls: true, sentinelTls: false })).toEqual([byDefault, false]);
+  expect(on({ sentinelTls: true })).toEqual([false, byDefault]);
+  expect(on({ tls: { ca: 'x' }, sentinelTls: ofTheirOwn })).toEqual([
+    { ca: 'x', ...byDefault },
+    { ...ofTheirOwn, ...byDefault },
+  ]);
 });
 
 test('a URL gives user, password, TLS and database; empty options leave them as they are', () => {

@@ -64,6 +64,7 @@ const TABLES = {
     sentinel: '$object',
     sentinelUsername: 'string?',
     sentinelPassword: 'string?',
+    sentinelTls: 'boolean|object?',
     database: 'integer?',
     replicas: 'string?',
   } satisfies Table<Own<SentinelPoolConfig>>,
@@ -215,12 +216,14 @@ describe('docs/configuration.md', () => {
   const documented = new Map(rows);
   const sections = { sentinelPool: '', standalonePool: '', clusterPool: '', poolOptions: '', sentinel: 'sentinel.' };
   const nested = { tlsOptions: 'tls.', reconnectOptions: 'reconnect.', connectionBudget: 'pool.' };
+  /** What such an option is by default is said by another; the schema can only have the default of that one. */
+  const following: Record<string, string> = { sentinelTls: 'as tls' };
   const options = Object.entries({ ...sections, ...nested }).flatMap(([name, prefix]) =>
     Object.entries(definition(name).properties ?? {})
       .filter(([, { $ref }]) => $ref === undefined || $ref === '#/$defs/duration')
       .map(([property, part]) => [
         prefix + property,
-        part.$ref || typeof part.default !== 'string' ? part.default : undefined,
+        following[property] ?? (part.$ref || typeof part.default !== 'string' ? part.default : undefined),
       ]),
   ) as [string, unknown][];
 

@@ -37,6 +37,7 @@ describe('a valid configuration', () => {
             { host: '10.0.0.1', port: 26379 },
             { host: '10.0.0.2', port: 26379 },
           ],
+          tls: false,
         },
         1,
         'app',
@@ -183,6 +184,24 @@ describe('a problem is found and explained:', () => {
     ['TLS on a socket', pool({ address: '/run/redis.sock', tls: true }), '/pools/a/tls', /unix socket/],
     ['a certificate without its key', pool({ tls: { cert: 'c' } }), '/pools/a/tls/key', /is missing/],
     ['a key without its certificate', pool({ tls: { key: 'k' } }), '/pools/a/tls/cert', /is missing/],
+    [
+      'a misspelt TLS option of the sentinels',
+      { pools: { a: { sentinel: { master: 'm', nodes: ['h'] }, sentinelTls: { CA: 'x' } } } },
+      '/pools/a/sentinelTls/CA',
+      /did you mean "ca"\?/,
+    ],
+    [
+      'a certificate for the sentinels without its key',
+      { pools: { a: { sentinel: { master: 'm', nodes: ['h'] }, tls: true, sentinelTls: { cert: 'c' } } } },
+      '/pools/a/sentinelTls/key',
+      /is missing/,
+    ],
+    [
+      'TLS of sentinels on a cluster',
+      { pools: { a: { cluster: ['h'], sentinelTls: true } } },
+      '/pools/a/sentinelTls',
+      /is not a property here/,
+    ],
     ['TLS of the wrong type', pool({ tls: 'yes' }), '/pools/a/tls', /must be true or false or an object, got a string/],
     [
       'a numeric password',

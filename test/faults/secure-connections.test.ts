@@ -1,12 +1,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PoolOptions, Registry, type SentinelPoolOptions, type TlsOptions } from '../../src/index.js';
 import {
   type RedisCluster,
   type RedisServer,
   type SentinelGroup,
+  type StartRedisOptions,
   startCluster,
   startRedis,
   startSentinel,
@@ -272,6 +273,119 @@ describe('Sentinel', () => {
     const registry = new Registry().registerRedisSentinel('elsewhere', sentinels, 0, 'default', options);
     await refused(registry, /does not speak TLS there/);
     await sentinel?.cli('SENTINEL', 'REMOVE', 'elsewhere');
+  });
+});
+
+describe('sentinels with TLS options of their own', () => {
+  /** Which of the servers they watch, and what they speak themselves. */
+  let watchers: { plainOfTls: RedisServer; tlsOfPlain: RedisServer; strangersOfTls: RedisServer };
+
+  /** A sentinel that watches one of the servers, once it has heard of it. */
+  async function watch(master: RedisServer, tls: StartRedisOptions['tls'], ...args: string[]): Promise<RedisServer> {
+    const sentinel = await startRedis({ ...(tls && { tls }), args: ['--sentinel', ...args] });
+    await sentinel.cli('SENTINEL', 'MONITOR', 'mixed', master.host, String(master.port), '1');
+    if (master === servers.plain) await sentinel.cli('SENTINEL', 'SET', 'mixed', 'auth-pass', SECRET);
+    await eventually(async () => {
+      const said = (await sentinel.cli('SENTINEL', 'MASTER', 'mixed')) as string[];
+      return said[said.indexOf('runid') + 1] !== '';
+    });
+    return sentinel;
+  }
+
+  beforeAll(async () => {
+    const file = (name: string) => join(dirname(servers.tls.socketPath), name);
+    const files = ['--tls-cert-file', file('server.crt'), '--tls-key-file', file('server.key')];
+    const authority = ['--tls-ca-cert-file', file('ca.crt')];
+    const asClient = ['--tls-client-cert-file', file('server.crt'), '--tls-client-key-file', file('server.key')];
+    const toTls = ['--tls-replication', 'yes'];
+    const { ca } = certificates;
+    const [plainOfTls, tlsOfPlain, strangersOfTls] = await Promise.all([
+      watch(servers.tls, undefined, ...toTls, ...files, ...authority),
+      watch(servers.plain, { ...certificates.server, ca, requireClientCertificate: true }),
+      watch(servers.tls, { ...strangers.server, ca }, ...toTls, ...asClient),
+    ]);
+    watchers = { plainOfTls, tlsOfPlain, strangersOfTls };
+  });
+
+  afterAll(() => Promise.all(Object.values(watchers ?? {}).map((sentinel) => sentinel.stop())));
+
+  const on = (which: keyof typeof watchers, options: SentinelPoolOptions) =>
+    new Registry().registerRedisSentinel('mixed', [watchers[which].address], 0, 'default', { ...PATIENT, ...options });
+  const ofStrangers = (): TlsOptions => ({ ca: strangers.ca });
+
+  testTls.each<[string, keyof typeof watchers, () => SentinelPoolOptions, () => RedisServer]>([
+    [
+      'plain, of servers that speak TLS',
+      'plainOfTls',
+      () => ({ tls: trusted(), sentinelTls: false }),
+      () => servers.tls,
+    ],
+    [
+      'TLS, of servers that speak plain text',
+      'tlsOfPlain',
+      () => ({ password: SECRET, sentinelTls: trusted() }),
+      () => servers.plain,
+    ],
+    [
+      'with another authority than that of the servers',
+      'strangersOfTls',
+      () => ({ tls: trusted(), sentinelTls: ofStrangers() }),
+      () => servers.tls,
+    ],
+  ])('are spoken to: %s', async (_, which, options, server) => {
+    const engine = engineOf(on(which, options()));
+    await engine.connect();
+    const redis = engine.getRedis();
+    expect(await redis.set('k', which)).toBe('OK');
+    expect(await server().cli('GET', 'k')).toBe(which);
+    expect((await engine.health()).default.nodes).toMatchObject([{ address: server().address, status: 'up' }]);
+  });
+
+  testTls.each<[string, keyof typeof watchers, () => SentinelPoolOptions, RegExp]>([
+    [
+      'TLS, where only the servers speak it',
+      'plainOfTls',
+      () => ({ tls: trusted() }),
+      /does not speak TLS there: leave tls out, or set sentinelTls to false for the sentinels alone/,
+    ],
+    [
+      'TLS of their own that they do not speak',
+      'plainOfTls',
+      () => ({ tls: trusted(), sentinelTls: trusted() }),
+      /does not speak TLS there: set sentinelTls to false/,
+    ],
+    [
+      'plain text, where the sentinels speak TLS',
+      'tlsOfPlain',
+      () => ({ password: SECRET }),
+      /speaks TLS there: set tls, or sentinelTls for the sentinels alone/,
+    ],
+    [
+      'plain text for them alone, where they speak TLS',
+      'strangersOfTls',
+      () => ({ tls: trusted(), sentinelTls: false }),
+      /speaks TLS there: set sentinelTls\)/,
+    ],
+    [
+      'the authority of the servers for sentinels of another',
+      'strangersOfTls',
+      () => ({ tls: ofStrangers(), sentinelTls: trusted() }),
+      /certificate.*into sentinelTls\.ca/,
+    ],
+    [
+      'the authority of the sentinels for servers of another',
+      'strangersOfTls',
+      () => ({ tls: ofStrangers(), sentinelTls: ofStrangers() }),
+      /certificate.*into tls\.ca/,
+    ],
+    [
+      'no client certificate for sentinels that want one',
+      'tlsOfPlain',
+      () => ({ password: SECRET, sentinelTls: { ca: certificates.ca } }),
+      /client certificate.*sentinelTls\.cert and sentinelTls\.key/,
+    ],
+  ])('are refused at once: %s', async (_, which, options, message) => {
+    await refused(on(which, options()), message);
   });
 });
 

@@ -125,6 +125,15 @@ describe('the compiler refuses', () => {
     new Registry().registerRedisSentinel('m', ['h'], 0, 'a', { replicas: true });
   });
 
+  test('TLS of sentinels where there are none', () => {
+    new Registry().registerRedisSentinel('m', ['h'], 0, 'a', { tls: true, sentinelTls: false });
+    Registry.fromConfig({ pools: { a: { sentinel: { master: 'm', nodes: ['h'] }, sentinelTls: { ca: 'x' } } } });
+    // @ts-expect-error
+    new Registry().registerRedis('h', 0, 'a', { sentinelTls: true });
+    // @ts-expect-error
+    new Registry().registerRedisSentinel('m', ['h'], 0, 'a', { sentinelTls: { CA: 'x' } });
+  });
+
   test('a duration without a unit', () => {
     expectTypeOf<'5s'>().toExtend<Duration>();
     expectTypeOf<'1.5h'>().toExtend<Duration>();

@@ -1,7 +1,7 @@
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Endpoint, ResolvedPool } from '../../config/types.js';
-import { explainRefusal, type Identity, identityOf } from './refusal.js';
+import { explainRefusal, type Identity, identityOf, speaksNoTls } from './refusal.js';
 import { TopologyError } from './topology-error.js';
 
 /** A server that speaks no TLS may wait for more of what it was sent, for ever: after so long it is asked in plain text. */
@@ -27,10 +27,10 @@ export async function attempt<T>(
 ): Promise<T> {
   const ending = new AbortController();
   const known = identity.passwordOption === 'password' ? proven.servers : proven.sentinels;
-  const asking = pool.tls && !known.has(pool) ? setTimeout(askInPlainText, SILENCE_MS).unref() : undefined;
+  const asking = identity.tls && !known.has(pool) ? setTimeout(askInPlainText, SILENCE_MS).unref() : undefined;
   async function askInPlainText() {
     if (await speaksPlainText(endpoint, signal)) {
-      ending.abort(new TopologyError('the server does not speak TLS there: leave tls out (in a URL: redis://)'));
+      ending.abort(new TopologyError(speaksNoTls(identity)));
     }
   }
   try {
@@ -40,8 +40,8 @@ export async function attempt<T>(
   } catch (error) {
     if (ending.signal.aborted) throw ending.signal.reason;
     if (signal.aborted) throw error;
-    if (!pool.tls && !known.has(pool) && hungUp(error as Error) && (await speaksTls(endpoint, signal))) {
-      throw new TopologyError('the server speaks TLS there: set tls (in a URL: rediss://)', { cause: error });
+    if (!identity.tls && !known.has(pool) && hungUp(error as Error) && (await speaksTls(endpoint, signal))) {
+      throw new TopologyError(`the server speaks TLS there: ${identity.askForTls}`, { cause: error });
     }
     throw explainRefusal(error as Error, pool, identity);
   } finally {

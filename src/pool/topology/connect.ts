@@ -115,15 +115,16 @@ async function given(password: PasswordProvider, patienceMs: number): Promise<st
   }
 }
 
-/** How to reach any server of a pool: Redis itself or a sentinel. */
+/** How to reach any server of a pool: Redis itself, or a sentinel with its `tls`. */
 export function socketOptions(
   pool: ResolvedPool,
   endpoint: Endpoint,
   signal: AbortSignal,
+  tls = pool.tls,
 ): NonNullable<RedisClientOptions['socket']> {
   const options = {
     ...endpoint,
-    ...(pool.tls && { ...pool.tls, tls: true }),
+    ...(tls && { ...tls, tls: true }),
     // A connection is made once. Whoever wants another makes it, which keeps every connection's state known.
     reconnectStrategy: false,
     connectTimeout: pool.connectTimeoutMs,

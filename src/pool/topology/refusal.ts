@@ -1,18 +1,26 @@
 import { ErrorReply } from 'redis';
-import type { ResolvedPool } from '../../config/types.js';
+import type { ResolvedPool, ResolvedTopology } from '../../config/types.js';
 import { TopologyError } from './topology-error.js';
 
-/** Who a pool is to a server, and under which options that stands. */
+/** Who a pool is to a server, how it speaks to it, and under which options that stands. */
 export interface Identity {
   readonly username: string | undefined;
   readonly usernameOption: 'username' | 'sentinelUsername';
   readonly passwordOption: 'password' | 'sentinelPassword';
+  readonly tls: ResolvedPool['tls'];
+  readonly tlsOption: 'tls' | 'sentinelTls';
+  /** What to do where TLS is spoken and not asked for, and the other way round. */
+  readonly askForTls: string;
+  readonly leaveTlsOut: string;
 }
 
 /** Error replies to a handshake that pass by themselves. */
 const TRANSIENT_REPLY = /^(LOADING|MASTERDOWN|BUSY|TRYAGAIN|CLUSTERDOWN)\b|max number of clients/;
 
-/** What node calls a failure of TLS, and what to do about it; the first that fits. */
+/** What node calls it that the other side speaks no TLS. */
+const NO_TLS = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/;
+
+/** What node calls any other failure of TLS, and what to do about it; the first that fits. */
 const TLS_REMEDIES: readonly (readonly [code: RegExp, remedy: string])[] = [
   [/^CERT_HAS_EXPIRED$/, "renew the server's certificate"],
   [/^CERT_NOT_YET_VALID$/, "the server's certificate is not valid yet: compare the clocks"],
@@ -37,10 +45,6 @@ const TLS_REMEDIES: readonly (readonly [code: RegExp, remedy: string])[] = [
     /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/,
     'the server speaks no version of TLS that is allowed here: see tls.minVersion',
   ],
-  [
-    /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/,
-    'the server does not speak TLS there: leave tls out (in a URL: redis://)',
-  ],
   [/^ERR_OSSL_|^ERR_CRYPTO_/, 'tls.ca, tls.cert and tls.key must be PEM, and tls.key must belong to tls.cert'],
   [/CERT|^ERR_TLS|^ERR_SSL/, 'see tls'],
 ];
@@ -52,14 +56,47 @@ const TLS_REMEDIES: readonly (readonly [code: RegExp, remedy: string])[] = [
  */
 export function explainRefusal(error: Error, pool: ResolvedPool, identity: Identity = identityOf(pool)): Error {
   if (error instanceof TopologyError) return error;
-  const remedy = error instanceof ErrorReply ? remedyOfReply(error.message, pool, identity) : remedyOfTls(error);
+  const remedy =
+    error instanceof ErrorReply ? remedyOfReply(error.message, pool, identity) : remedyOfTls(error, identity);
   if (remedy === undefined) return error;
   return new TopologyError(remedy === '' ? reasonOf(error) : `${reasonOf(error)}: ${remedy}`, { cause: error });
 }
 
 /** Who a pool is to its Redis servers. */
-export function identityOf({ username }: ResolvedPool): Identity {
-  return { username, usernameOption: 'username', passwordOption: 'password' };
+export function identityOf({ username, tls }: ResolvedPool): Identity {
+  return {
+    username,
+    usernameOption: 'username',
+    passwordOption: 'password',
+    tls,
+    tlsOption: 'tls',
+    askForTls: 'set tls (in a URL: rediss://)',
+    leaveTlsOut: 'leave tls out (in a URL: redis://)',
+  };
+}
+
+/** Who a pool is to its sentinels. */
+export function identityOfSentinel(
+  pool: ResolvedPool,
+  { username, tls }: Extract<ResolvedTopology, { kind: 'sentinel' }>,
+): Identity {
+  const own = tls !== pool.tls;
+  return {
+    username,
+    usernameOption: 'sentinelUsername',
+    passwordOption: 'sentinelPassword',
+    tls,
+    tlsOption: own ? 'sentinelTls' : 'tls',
+    askForTls: own ? 'set sentinelTls' : 'set tls, or sentinelTls for the sentinels alone',
+    leaveTlsOut: own
+      ? 'set sentinelTls to false'
+      : 'leave tls out, or set sentinelTls to false for the sentinels alone',
+  };
+}
+
+/** What to tell whoever speaks TLS to a server that does not. */
+export function speaksNoTls({ leaveTlsOut }: Identity): string {
+  return `the server does not speak TLS there: ${leaveTlsOut}`;
 }
 
 function remedyOfReply(message: string, pool: ResolvedPool, identity: Identity): string | undefined {
@@ -76,9 +113,11 @@ function remedyOfReply(message: string, pool: ResolvedPool, identity: Identity):
   return /DB index/.test(message) ? `see database (${pool.database})` : '';
 }
 
-function remedyOfTls(error: Error): string | undefined {
+function remedyOfTls(error: Error, identity: Identity): string | undefined {
   const { code } = error as NodeJS.ErrnoException;
-  return code === undefined ? undefined : TLS_REMEDIES.find(([pattern]) => pattern.test(code))?.[1];
+  if (code === undefined) return undefined;
+  if (NO_TLS.test(code)) return speaksNoTls(identity);
+  return TLS_REMEDIES.find(([pattern]) => pattern.test(code))?.[1].replace(/\btls\b/g, identity.tlsOption);
 }
 
 // OpenSSL's message has memory addresses and the names of its source files around the reason.

@@ -6,7 +6,7 @@ import { log } from '../../observe/debug.js';
 import type { NodeRedisClient } from '../node-redis.js';
 import { attempt } from './attempt.js';
 import { credentials, newClient, socketOptions } from './connect.js';
-import { explainRefusal, type Identity } from './refusal.js';
+import { explainRefusal, type Identity, identityOfSentinel } from './refusal.js';
 
 /** What a sentinel says of the master. */
 export interface MasterView {
@@ -49,11 +49,7 @@ export class SentinelClient {
     this.#topology = topology;
     this.#endpoint = endpoint;
     this.#named = named;
-    this.#identity = {
-      username: topology.username,
-      usernameOption: 'sentinelUsername',
-      passwordOption: 'sentinelPassword',
-    };
+    this.#identity = identityOfSentinel(pool, topology);
   }
 
   /** Its last answer, unless it was asked in vain since. */
@@ -136,7 +132,7 @@ export class SentinelClient {
 
   async #open(ending: AbortController, signal: AbortSignal): Promise<NodeRedisClient> {
     const client = newClient({
-      socket: socketOptions(this.#pool, this.#endpoint, signal),
+      socket: socketOptions(this.#pool, this.#endpoint, signal, this.#topology.tls),
       ...credentials(this.#topology, this.#pool),
       name: this.#pool.clientName,
       maintNotifications: 'disabled',
