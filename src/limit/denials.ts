@@ -1,3 +1,4 @@
+import { BoundedMap } from '../bounded-map.js';
 import type { Plan } from './plan.js';
 import type { RateLimitResult } from './result.js';
 
@@ -23,9 +24,12 @@ export class Denials {
   readonly #known = new Map<string, Denial>();
   /** How many of them have a cost. */
   readonly #costs = new Map<number, number>();
+  /** When keys were last forgotten. */
+  readonly #forgottenAt: BoundedMap<string, number>;
 
   constructor(most: number) {
     this.#most = most;
+    this.#forgottenAt = new BoundedMap(most);
   }
 
   /** The answer, if this call cannot pass. */
@@ -53,6 +57,8 @@ export class Denials {
   /** Remembers a denial that Redis was asked for at `sentAt`: it was decided no sooner, so that it ends no sooner. */
   add(plan: Plan, key: string, cost: number, result: RateLimitResult, sentAt: number): void {
     if (this.#most === 0) return;
+    // Asked for before the key was forgotten, it may be of before: replies are not all handed out in the order of the decisions.
+    if (sentAt <= (this.#forgottenAt.get(key) ?? -1)) return;
     const resetAt = sentAt + result.resetAfter;
     // What never passes is asked again when what is left has changed for sure.
     const until = result.retryAfter < 0 ? resetAt : sentAt + result.retryAfter;
@@ -65,6 +71,7 @@ export class Denials {
 
   /** Forgets what was denied to a key. */
   forget(key: string): void {
+    this.#forgottenAt.set(key, performance.now());
     for (const cost of [...this.#costs.keys()]) this.#delete(cost, key);
   }
 

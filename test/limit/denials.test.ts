@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { RateLimiter, RateLimiterOptions } from '../../src/index.js';
 import { scriptCalls } from '../lock/support.js';
 import { useRedis } from '../support/redis.js';
-import { allowedOf, limiterOn, newKey, together } from './support.js';
+import { allowedOf, limiterOn, newKey, readAtOnce, together } from './support.js';
 
 const server = useRedis();
 
@@ -167,5 +167,24 @@ describe('denials', () => {
       }
     });
     expect(calls).toBe(0);
+  });
+});
+
+describe.each(['reset', 'reward'] as const)('a denial that is older than a %s', (forget) => {
+  test('is not remembered, though it is heard of later', async () => {
+    const limiter = await warm({ limit: 1 });
+    await limiter[forget](newKey('warm'));
+    // They take three script calls, and of replies that are read at once the last is handed out last.
+    const keys = await Promise.all(Array.from({ length: 150 }, () => used(limiter, 1)));
+    const key = keys.at(-1) as string;
+    const heard: string[] = [];
+    const [denials, forgotten] = await readAtOnce(
+      () => keys.map((each) => limiter.consume(each).finally(() => each === key && heard.push('denial'))),
+      () => limiter[forget](key).finally(() => heard.push(forget)),
+    );
+    expect(allowedOf(await Promise.all(denials))).toBe(0);
+    await forgotten;
+    expect(heard).toEqual([forget, 'denial']);
+    expect(await limiter.consume(key)).toMatchObject({ allowed: true });
   });
 });

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { PoolOptions, RateLimiter, RateLimiterOptions, RateLimitResult } from '../../src/index.js';
 import { decide, type State } from '../../src/limit/algorithms.js';
 import { type Quota, type RateLimitRule, resolveRule } from '../../src/limit/quota.js';
@@ -22,6 +23,16 @@ export function limiterOn(
 /** So many calls in one turn of the event loop. */
 export function together<T>(count: number, call: (index: number) => Promise<T>): Promise<T[]> {
   return Promise.all(Array.from({ length: count }, (_, index) => call(index)));
+}
+
+/** Sends what `first` asks for, then what `second` does, and lets the process read no reply until all are there. */
+export async function readAtOnce<A, B>(first: () => A, second: () => B): Promise<[A, B]> {
+  const one = first();
+  await setImmediate();
+  const other = second();
+  await setImmediate();
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  return [one, other];
 }
 
 export function allowedOf(results: readonly RateLimitResult[]): number {
