@@ -88,7 +88,8 @@ export class RateLimiter {
   }
 
   /**
-   * Counts a call as soon as there is room for it. Those who wait for one key in this process are served in their order.
+   * Counts a call as soon as there is room for it, be it by {@link reset} or {@link reward}. Those who wait for one key in this
+   * process are served in their order.
    *
    * @throws {RateLimitedError} if there is no room within `timeout`: as soon as that is certain.
    * @throws {AbortError} when the signal aborts; nothing was counted then. Whatever {@link consume} throws.
@@ -109,7 +110,7 @@ export class RateLimiter {
   /** Forgets all that was counted for a key, denials of this process included. A block ends too. */
   async reset(key: string): Promise<void> {
     await this.#adjust(key, 'reset', () => 0);
-    this.#denials.forget(key);
+    this.#hasRoom(key);
   }
 
   /** Counts `points` for a key even if there is no room for them: what is used may exceed the limit. */
@@ -120,7 +121,7 @@ export class RateLimiter {
   /** Gives `points` back that were counted for a key, the newest first. */
   async reward(key: string, points = 1): Promise<void> {
     await this.#adjust(key, 'charge', () => -checkedPoints(points));
-    this.#denials.forget(key);
+    this.#hasRoom(key);
   }
 
   /** Denies every call on a key for some time, whatever it has left; what it had used stays. */
@@ -137,6 +138,12 @@ export class RateLimiter {
     checkKey(key);
     const { plan } = this.#deciderOf(key);
     await this.#store.runScript(plan.adjust, plan.keysOf(key), [...plan.shared.args, what, amount()]);
+  }
+
+  /** What was denied to a key may pass now. */
+  #hasRoom(key: string): void {
+    this.#denials.forget(key);
+    this.#waits.wake(key);
   }
 
   #answerInOutage({ plan, decisions }: Decider, key: string, cost: number, count: 0 | 1): RateLimitResult {

@@ -1,15 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MAX_TIMER_MS } from '../duration.js';
 import { ClosedError } from '../errors.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import { RateLimitedError } from './errors.js';
 import type { RateLimitResult } from './result.js';
-
-interface Turn {
-  /** Whether all who came before have gone. */
-  first: boolean;
-  begin(): void;
-}
 
 /** Those in this process who wait for a key to have room: each asks only when all who came before it are served or gone. */
 export class Waits {
@@ -33,22 +26,25 @@ export class Waits {
   ): Promise<RateLimitResult> {
     if (signal?.aborted) throw aborted(signal);
     const giveUpAt = performance.now() + timeoutMs;
-    const stop = new AbortController();
-    const stopWatching = [
-      whenAborted(this.#closing, () => stop.abort(new ClosedError('The pool was closed during the wait for a limit'))),
-      ...(signal ? [whenAborted(signal, () => stop.abort(aborted(signal)))] : []),
-    ];
     const turn = this.#join(key);
+    const stopWatching = [
+      whenAborted(this.#closing, () => turn.end(new ClosedError('The pool was closed during the wait for a limit'))),
+      ...(signal ? [whenAborted(signal, () => turn.end(aborted(signal)))] : []),
+    ];
     try {
-      if (!(await this.#turnOf(turn, giveUpAt, stop.signal))) throw new RateLimitedError(key, await peek());
+      while (!turn.called) {
+        const leftMs = giveUpAt - performance.now();
+        if (leftMs <= 0) throw new RateLimitedError(key, await peek());
+        await turn.pause(leftMs);
+      }
       for (;;) {
-        if (stop.signal.aborted) throw stop.signal.reason;
+        turn.called = false;
         const result = await consume();
         if (result.allowed) return result;
-        if (result.retryAfter < 0 || performance.now() + result.retryAfter > giveUpAt) {
-          throw new RateLimitedError(key, result);
-        }
-        await pause(result.retryAfter, stop.signal);
+        if (result.retryAfter < 0) throw new RateLimitedError(key, result);
+        // Unless it was called meanwhile: what was denied may be older than the room that was made.
+        if (!turn.called && performance.now() + result.retryAfter > giveUpAt) throw new RateLimitedError(key, result);
+        await turn.pause(result.retryAfter);
       }
     } finally {
       for (const unwatch of stopWatching) unwatch();
@@ -56,54 +52,63 @@ export class Waits {
     }
   }
 
-  #join(key: string): Turn {
-    let line = this.#lines.get(key);
-    if (!line) {
-      line = [];
-      this.#lines.set(key, line);
-    }
-    const turn: Turn = { first: line.length === 0, begin: () => undefined };
-    line.push(turn);
-    return turn;
+  /** Lets the first who waits for a key ask at once: it may have room again. */
+  wake(key: string): void {
+    this.#lines.get(key)?.[0]?.call();
   }
 
-  /** Resolves with `false` if its turn does not come in time. */
-  #turnOf(turn: Turn, giveUpAt: number, stop: AbortSignal): Promise<boolean> | boolean {
-    if (turn.first) return true;
-    return new Promise((resolve, reject) => {
-      const leftMs = giveUpAt - performance.now();
-      const timer =
-        leftMs === Number.POSITIVE_INFINITY
-          ? undefined
-          : setTimeout(() => resolve(false), Math.min(leftMs, MAX_TIMER_MS));
-      const settle = (end: () => void) => () => {
-        clearTimeout(timer);
-        end();
-      };
-      turn.begin = settle(() => resolve(true));
-      stop.addEventListener(
-        'abort',
-        settle(() => reject(stop.reason)),
-        { once: true },
-      );
-    });
+  #join(key: string): Turn {
+    const turn = new Turn();
+    const line = this.#lines.get(key);
+    if (line) line.push(turn);
+    else {
+      this.#lines.set(key, [turn]);
+      turn.call();
+    }
+    return turn;
   }
 
   #leave(key: string, turn: Turn): void {
     const line = this.#lines.get(key) ?? [];
     const wasFirst = line[0] === turn;
     line.splice(line.indexOf(turn), 1);
-    const [next] = line;
-    if (!next) this.#lines.delete(key);
-    else if (wasFirst) {
-      next.first = true;
-      next.begin();
-    }
+    if (line.length === 0) this.#lines.delete(key);
+    else if (wasFirst) line[0]?.call();
   }
 }
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(Math.min(ms, MAX_TIMER_MS), undefined, { signal }).catch(() => {
-    throw signal.reason;
-  });
+/** One who waits. */
+class Turn {
+  /** Whether it shall ask, and has not begun to. */
+  called = false;
+  #ended: Error | undefined;
+  #resume = () => {};
+
+  call(): void {
+    this.called = true;
+    this.#resume();
+  }
+
+  end(reason: Error): void {
+    this.#ended ??= reason;
+    this.#resume();
+  }
+
+  /**
+   * Until it is called, which it may be already, or some ms have passed.
+   *
+   * @throws why it was ended.
+   */
+  async pause(ms: number): Promise<void> {
+    if (!this.called && !this.#ended) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));
+        this.#resume = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    if (this.#ended) throw this.#ended;
+  }
 }

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { AbortError, ClosedError, InvalidArgumentError, RateLimitedError } from '../../src/index.js';
 import { scriptCalls } from '../lock/support.js';
 import { engineOn, failure, timed } from '../support/engine.js';
-import { useRedis } from '../support/redis.js';
-import { limiterOn, newKey, together } from './support.js';
+import { eventually, useRedis } from '../support/redis.js';
+import { limiterOn, newKey, readAtOnce, together } from './support.js';
 
 const server = useRedis();
 
@@ -147,11 +147,9 @@ describe('a wait whose signal aborts', () => {
     one.abort();
     expect(await first).toBeInstanceOf(AbortError);
     expect(await first).toMatchObject({ code: 'ABORT_ERR' });
-    // The third is first now, and must be asked for again as soon as there is room.
-    third.catch(() => undefined);
-    expect(await limiter.peek(key)).toMatchObject({ remaining: 0 });
+    // The third is first now.
     await limiter.reward(key);
-    expect(await limiter.peek(key)).toMatchObject({ remaining: 1 });
+    expect(await third).toMatchObject({ allowed: true, remaining: 0 });
   });
 
   test('before it began sends nothing', async () => {
@@ -172,6 +170,94 @@ describe('a wait whose signal aborts', () => {
     stop.abort();
     expect(await first).toBeInstanceOf(AbortError);
     expect(await second).toMatchObject({ allowed: true });
+  });
+});
+
+describe.each(['reset', 'reward'] as const)('a wait for a key with a %s', (makeRoom) => {
+  test.each(['sliding-window', 'gcra', 'fixed-window'] as const)(
+    'is over at once, and those behind have their turn (%s)',
+    async (algorithm) => {
+      const limiter = limiterOn(server(), { algorithm, limit: 1, period: '1h', prefix: `${algorithm}:` });
+      const key = newKey();
+      await limiter.consume(key);
+      const order: number[] = [];
+      const waits = [1, 2, 3].map(async (i) => {
+        await limiter.wait(key, i === 2 ? { timeout: '2h' } : {});
+        order.push(i);
+      });
+      // Behind it on the same connection: the first was denied.
+      await limiter.peek(key);
+      for (const [i, wait] of waits.entries()) {
+        expect(order).toHaveLength(i);
+        await limiter[makeRoom](key);
+        await wait;
+        expect(await limiter.peek(key)).toMatchObject({ remaining: 0 });
+      }
+      expect(order).toEqual([1, 2, 3]);
+    },
+  );
+
+  test('is over even if its denial is heard of later', async () => {
+    const limiter = limiterOn(server(), { limit: 1, period: '1h' });
+    await limiter[makeRoom](newKey());
+    // They take three script calls, and of replies that are read at once the last is handed out last.
+    const keys = Array.from({ length: 150 }, () => newKey());
+    await Promise.all(keys.map((key) => limiter.consume(key)));
+    const last = keys.at(-1) as string;
+    const stop = new AbortController();
+    const others = keys.slice(0, -1);
+    // What is older than the room that was made is no reason to give up, either.
+    const [{ given, wait }] = await readAtOnce(
+      () => ({
+        given: others.map((key) => failure(limiter.wait(key, { signal: stop.signal }))),
+        wait: limiter.wait(last, { timeout: '1m' }),
+      }),
+      () => limiter[makeRoom](last),
+    );
+    expect(await wait).toMatchObject({ allowed: true });
+    stop.abort();
+    for (const error of await Promise.all(given)) expect(error).toBeInstanceOf(AbortError);
+  });
+
+  test('is over even if both begin in one turn, and the denial is one that is remembered', async () => {
+    const limiter = limiterOn(server(), { limit: 1, period: '1h' });
+    const key = newKey();
+    await limiter.consume(key);
+    expect(await limiter.consume(key)).toMatchObject({ allowed: false });
+    const made = limiter[makeRoom](key);
+    expect(await limiter.wait(key)).toMatchObject({ allowed: true });
+    await made;
+  });
+});
+
+describe('a wait for more than a reward gives back', () => {
+  test('asks once more, and waits on', async () => {
+    const limiter = limiterOn(server(), { limit: 5, period: '1h' });
+    const [key, other] = [newKey(), newKey()];
+    await limiter.consume(key, 5);
+    const wait = limiter.wait(key, { cost: 3 });
+    await limiter.reward(other);
+    await server().cli('CONFIG', 'RESETSTAT');
+    await limiter.reward(other);
+    await limiter.reward(key);
+    await eventually(async () => (await scriptCalls(server())) >= 3);
+    await limiter.reward(key, 2);
+    expect(await wait).toMatchObject({ allowed: true, remaining: 0 });
+    // Three rewards; the wait asked once when there was too little, and once when there was enough.
+    expect(await scriptCalls(server())).toBe(5);
+  });
+
+  test('gives up as soon as it is certain again that there is not enough time', async () => {
+    const limiter = limiterOn(server(), { algorithm: 'gcra', limit: 60, burst: 10, period: '1h' });
+    const key = newKey();
+    await limiter.consume(key, 10);
+    const wait = failure(limiter.wait(key, { cost: 5, timeout: '30m' }));
+    await limiter.peek(key);
+    await limiter.block(key, '1h');
+    await limiter.reward(key);
+    const error = (await wait) as unknown as RateLimitedError;
+    expect(error).toBeInstanceOf(RateLimitedError);
+    expect(error.result.retryAfter).toBeGreaterThan(3_000_000);
   });
 });
 
