@@ -89,7 +89,8 @@ export class RateLimiter {
 
   /**
    * Counts a call as soon as there is room for it, be it by {@link reset} or {@link reward}. Those who wait for one key in this
-   * process are served in their order.
+   * process are served in their order. A reset or reward of another process, or of another limiter, is not noticed before the
+   * `retryAfter` of the last denial is over: until then it sleeps.
    *
    * @throws {RateLimitedError} if there is no room within `timeout`: as soon as that is certain.
    * @throws {AbortError} when the signal aborts; nothing was counted then. Whatever {@link consume} throws.
