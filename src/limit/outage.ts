@@ -7,7 +7,7 @@ import type { Plan } from './plan.js';
 import type { RateLimitResult } from './result.js';
 
 /** How often Redis is asked during an outage, and what `'deny'` says when to come back. */
-const PROBE_MS = 1_000;
+export const PROBE_MS = 1_000;
 
 /** What a limiter answers while Redis cannot be asked. */
 export class Outage {

@@ -2,6 +2,7 @@ import { MAX_TIMER_MS } from '../duration.js';
 import { ClosedError } from '../errors.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import { RateLimitedError } from './errors.js';
+import { PROBE_MS } from './outage.js';
 import type { RateLimitResult } from './result.js';
 
 /** Those in this process who wait for a key to have room: each asks only when all who came before it are served or gone. */
@@ -44,7 +45,8 @@ export class Waits {
         if (result.retryAfter < 0) throw new RateLimitedError(key, result);
         // Unless it was called meanwhile: what was denied may be older than the room that was made.
         if (!turn.called && performance.now() + result.retryAfter > giveUpAt) throw new RateLimitedError(key, result);
-        await turn.pause(result.retryAfter);
+        // What an outage denied may pass as soon as it is over.
+        await turn.pause(result.degraded ? Math.min(result.retryAfter, PROBE_MS) : result.retryAfter);
       }
     } finally {
       for (const unwatch of stopWatching) unwatch();

@@ -112,6 +112,21 @@ describe('an outage', () => {
     expect(ups).toHaveLength(1);
   });
 
+  test("ends for those who wait, too: what 'local' denied is asked again", async () => {
+    const { limiter, ups } = await watched(server(), { whenDown: 'local' });
+    const key = newKey();
+    await freeze(server());
+    // What begins the outage may still be counted.
+    await limiter.consume(newKey());
+    expect(await limiter.consume(key, 5)).toMatchObject({ allowed: true, degraded: true });
+    const waits = [limiter.wait(key), limiter.wait(key)];
+    expect((await limiter.peek(key)).retryAfter).toBeGreaterThan(600_000);
+    await server().thaw();
+    // Nobody else asks: they find Redis again themselves.
+    for (const result of await Promise.all(waits)) expect(result).toMatchObject({ allowed: true, degraded: false });
+    expect(ups).toHaveLength(1);
+  });
+
   test('is not what a closed engine is', async () => {
     for (const whenDown of ['throw', ...SILENT] as const) {
       const { limiter, close, downs } = await watched(server(), { whenDown });
