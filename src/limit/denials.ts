@@ -1,6 +1,7 @@
 import { BoundedMap } from '../bounded-map.js';
 import type { Plan } from './plan.js';
 import type { RateLimitResult } from './result.js';
+import { turnNow } from './turn-clock.js';
 
 interface Denial {
   /** What was decided by other rules is no denial by these. */
@@ -37,7 +38,7 @@ export class Denials {
     if (this.#known.size === 0) return undefined;
     const denial = this.#known.get(nameOf(key, cost));
     if (denial === undefined) return undefined;
-    const now = performance.now();
+    const now = turnNow();
     if (now >= denial.until || denial.plan !== plan) {
       this.#delete(cost, key);
       return undefined;

@@ -58,6 +58,16 @@ describe.each(['sliding-window', 'gcra', 'fixed-window'] as const)('a denied key
     expect(after).toBe(1);
   });
 
+  test('is asked for again when its denial ends, by callers who never let the event loop go on too', async () => {
+    const limiter = await warm({ algorithm, limit: 2, period: 200, prefix: `${algorithm}:` });
+    const key = await used(limiter, 2);
+    const denied = await limiter.consume(key);
+    const endsAt = performance.now() + denied.retryAfter;
+    let allowed = false;
+    while (!allowed && performance.now() < endsAt + 2_000) ({ allowed } = await limiter.consume(key));
+    expect(allowed).toBe(true);
+  });
+
   test('is denied that cost; another is asked for', async () => {
     const limiter = await warm({ algorithm, prefix: `${algorithm}:` });
     const key = await used(limiter, 3);
