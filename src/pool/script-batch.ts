@@ -135,13 +135,13 @@ export class ScriptBatcher {
   #send(batch: Batch): void {
     const { calls, keys, args } = batch;
     this.#pacing.sent();
-    evaluate(this.#core, this.#script, keys, args, NO_OPTIONS).then(
-      (replies) => this.#pacing.answered(() => deliver(calls, replies, (i) => this.#commandOf(batch, i))),
-      (error) =>
-        this.#pacing.answered(() => {
-          if (calls.length > 1 && isKeyRefused(error)) this.#sendEach(batch);
-          else for (const call of calls) call.fail(error);
-        }),
+    const use = (replies: unknown) =>
+      this.#pacing.answered(() => deliver(calls, replies, (i) => this.#commandOf(batch, i)));
+    evaluate(this.#core, this.#script, keys, args, NO_OPTIONS, use).catch((error) =>
+      this.#pacing.answered(() => {
+        if (calls.length > 1 && isKeyRefused(error)) this.#sendEach(batch);
+        else for (const call of calls) call.fail(error);
+      }),
     );
   }
 
@@ -230,12 +230,13 @@ export async function callAlone<Reply>(
 ): Promise<Reply> {
   const allKeys = encodeAllKeys(keys, shared, core.config.keyPrefix);
   const allArgs = encodeArguments(args, shared ? encodeArguments(shared.args, []) : []);
-  const reply = await evaluate(core, script, allKeys, allArgs, options);
   const { batch, transform = (own: unknown) => own as Reply } = script;
-  if (batch === undefined) return transform(reply);
-  const [own] = repliesOf(reply, 1);
-  if (own instanceof ErrorReply) throw replyError(own);
-  return transform(own);
+  return evaluate(core, script, allKeys, allArgs, options, (reply) => {
+    if (batch === undefined) return transform(reply);
+    const [own] = repliesOf(reply, 1);
+    if (own instanceof ErrorReply) throw replyError(own);
+    return transform(own);
+  });
 }
 
 /**

@@ -130,18 +130,19 @@ export function encodeAllKeys(
 /** What a script is sent to: one server, or all that a pool leads to. */
 export type ScriptTarget = Pick<PoolCore, 'config' | 'submit'>;
 
-/** Sends a script: EVALSHA, and EVAL for this call if the server does not know it. */
-export function evaluate(
+/** Sends a script: EVALSHA, and EVAL for this call if the server does not know it. Resolves with what `use` makes of the reply. */
+export function evaluate<T>(
   core: ScriptTarget,
   script: Script,
   keys: readonly RedisArgument[],
   args: readonly RedisArgument[],
   options: CommandOptions,
-): Promise<unknown> {
+  use: (reply: unknown) => T,
+): Promise<T> {
   const command = (name: string, source: string) => [name, source, String(keys.length), ...keys, ...args];
-  return core.submit(command('EVALSHA', script.sha), undefined, options).catch((error) => {
+  return core.submit(command('EVALSHA', script.sha), undefined, options).then(use, (error) => {
     if (error instanceof ReplyError && error.replyCode === 'NOSCRIPT') {
-      return core.submit(command('EVAL', script.lua), undefined, options);
+      return core.submit(command('EVAL', script.lua), undefined, options).then(use);
     }
     throw error;
   });
