@@ -29,10 +29,10 @@ export class BatchPacing {
   /** Redis has answered a batch: `deliver` is called now or soon. */
   answered(deliver: () => void): void {
     this.#owed--;
-    // Nothing else can have come with it.
-    if (this.#owed === 0 && this.#arrived.length === 0) return deliver();
+    // Nothing else can have come with the last one that was owed.
+    if (this.#owed === 0 && this.#arrived.length === 0) deliver();
     // The replies that were read at once are all settled before the first microtask runs, and this one comes behind theirs.
-    if (this.#arrived.push(deliver) === 1) queueMicrotask(this.#share);
+    else if (this.#arrived.push(deliver) === 1) queueMicrotask(this.#share);
   }
 
   #share = (): void => {
