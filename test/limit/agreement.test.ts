@@ -249,6 +249,33 @@ describe.each(KINDS)('the scripts and the reference agree (%s)', (kinds) => {
   test('in everything', () => check({ adjusting: true, blocking: true, settingBack: true, changing: true }));
 });
 
+test('the script and the reference agree on a sliding window that moves on over hundreds of calls, few at a time', async () => {
+  const pool = poolOn(server());
+  const scripts = await new ScriptedLimits(pool, 's').load();
+  const step: fc.Arbitrary<Step> = fc.record({
+    key: fc.constant('a'),
+    elapsed: fc.integer({ min: 1, max: 1_000_000 }),
+    times: fc.integer({ min: 1, max: 60 }),
+    // A period of 60 s holds 120 calls at the least, and 600.
+    apart: fc.integer({ min: 100_000, max: 500_000 }),
+    action: fc.record({
+      name: fc.constant('decide' as const),
+      cost: fc.constant(1),
+      // More than 16 at once are remembered as one.
+      count: fc.oneof({ weight: 4, arbitrary: fc.integer({ min: 1, max: 3 }) }, fc.integer({ min: 17, max: 40 })),
+    }),
+    other: fc.constant(false),
+  });
+  const steps = fc.array(step, { minLength: 40, maxLength: 60 });
+  await fc.assert(
+    fc.asyncProperty(steps, async (moving) => {
+      await pool.flushAll();
+      await playBoth(scripts, { rules: [{ limit: 100_000, period: 60_000 }], start: 2 ** 50, steps: moving });
+    }),
+    { numRuns: 5 },
+  );
+});
+
 describe.each(['s', 'g', 'f'] as const)('a block of a key that was used before the clock was set back (%s)', (kind) => {
   const SECOND = 1_000_000;
   const start = 2 ** 50;

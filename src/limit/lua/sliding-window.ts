@@ -8,8 +8,12 @@ import type { Algorithm } from './algorithm.js';
  * calls is to append them, which is the cheapest write there is; all is written anew when calls have expired.
  *
  * A ring is everything else: many calls, calls that cost more, a block. In a string: 255, blocked, used, until when the key lives, the
- * oldest and the newest time, the first place, calls, places; then the places, 7 bytes of time and 4 of cost each. A decision
- * touches a few bytes of it, so that what it costs does not grow with the window.
+ * oldest and the newest time, the first place, calls, places, and two numbers of below; then the places, 7 bytes of time and 4 of
+ * cost each. A decision touches a few bytes of it, so that what it costs does not grow with the window.
+ *
+ * A wide ring begins with 254, and has room for 16 calls in front of its places, so that most decisions read and write the
+ * string once: for the newest calls, which have places and are not written there yet (the first number: how many), and for copies of
+ * the oldest (the second: how many of them are over).
  *
  * A key lives for up to twice as long as it must, as to set its expiry costs as much as a command: once in a period is enough.
  */
@@ -21,13 +25,21 @@ const MOST_AT_ONCE = 16;
 const LIVES = 7;
 const UNIT = 6;
 const CALL = 11;
-const RING = 48;
+const RING = 50;
+/** So many calls of either end stand in front of the places of a wide ring, in so many bytes. */
+const NEAR = 8;
+const NEAR_BYTES = NEAR * CALL;
+const NEWEST = RING;
+const OLDEST = NEWEST + NEAR_BYTES;
+const WIDE = OLDEST + NEAR_BYTES;
+/** A ring of more places is wide. */
+const MOST_PLACES = 64;
 /** So much is read first of what may be long: all of a ring that is needed, or some units. */
-const HEAD = 96;
+const HEAD = WIDE;
 /** The last byte of units. */
 const LAST = LIVES + MOST_UNITS * UNIT - 1;
 
-const FORMATS = `local CALL, RING, SPAN = '>I7I4', '>I1I7I7I7I7I7I4I4I4', 2 ^ 48`;
+const FORMATS = `local CALL, RING, SPAN = '>I7I4', '>I1I7I7I7I7I7I4I4I4I1I1', 2 ^ 48`;
 
 const WHOLE = `
 ${FORMATS}
@@ -38,16 +50,29 @@ local function parse_call(s, part, position)
   return s.lives - (s.lives - parse('>I6', part, position)) % SPAN, 1
 end
 
+local function at_place(s, place) return s.begin + place * ${CALL} end
+
+-- The calls from the i-th on that stand one behind the other, so many at most, and how many they are.
+local function part_of(key, s, i, most)
+  local place = (s.first + i) % s.places
+  local n = math.min(most, s.count - i, s.places - place)
+  return call('GETRANGE', key, at_place(s, place), at_place(s, place + n) - 1), n
+end
+
+-- Writes calls to the places from the i-th call's on.
+local function set_part(key, s, i, calls)
+  local place = (s.first + i) % s.places
+  local straight = (s.places - place) * ${CALL}
+  call('SETRANGE', key, at_place(s, place), string.sub(calls, 1, straight))
+  if #calls > straight then call('SETRANGE', key, at_place(s, 0), string.sub(calls, straight + 1)) end
+end
+
 -- Calls fn with each call, the oldest first, until it returns true.
 local function each(key, s, fn)
   local i, part = 0, s.live
   while i < s.count do
     local n = s.count
-    if s.ring then
-      local place = (s.first + i) % s.places
-      n = math.min(64, s.count - i, s.places - place)
-      part = call('GETRANGE', key, ${RING} + place * ${CALL}, ${RING - 1} + (place + n) * ${CALL})
-    end
+    if s.ring then part, n = part_of(key, s, i, 64) end
     for j = 0, n - 1 do
       if fn(parse_call(s, part, j * s.size + 1)) then return end
     end
@@ -63,10 +88,8 @@ local function all(key, s)
     return table.concat(parts)
   end
   while i < s.count do
-    local place = (s.first + i) % s.places
-    local n = math.min(s.count - i, s.places - place)
-    parts[#parts + 1] = call('GETRANGE', key, ${RING} + place * ${CALL}, ${RING - 1} + (place + n) * ${CALL})
-    i = i + n
+    local part, n = part_of(key, s, i, s.count)
+    parts[#parts + 1], i = part, i + n
   end
   return table.concat(parts)
 end
@@ -81,9 +104,11 @@ function read.s(key, rule)
   local s = { blocked = 0, lives = 0, newest = 0 }
   if packed == '' then
     clear(s)
-  elseif string.byte(packed) == 255 then
-    local _, blocked, used, lives, oldest, newest, first, count, places = parse(RING, packed)
-    s = { ring = true, size = ${CALL}, blocked = blocked, used = used, lives = lives, newest = newest, first = first, count = count, places = places }
+  elseif string.byte(packed) >= 254 then
+    local form, blocked, used, lives, oldest, newest, first, count, places, near = parse(RING, packed)
+    s = { ring = form, size = ${CALL}, blocked = blocked, used = used, lives = lives, newest = newest, first = first, count = count, places = places }
+    s.begin = form == 254 and ${WIDE} or ${RING}
+    if near > 0 then set_part(key, s, count - near, string.sub(packed, ${NEWEST + 1}, ${NEWEST} + near * ${CALL})) end
   else
     clear(s)
     s.lives, s.live, s.count = parse('>I7', packed), string.sub(packed, ${LIVES + 1}), (#packed - ${LIVES}) / ${UNIT}
@@ -121,15 +146,17 @@ local function write_units(key, rule, s, live)
 end
 
 local function ring(s)
-  return pack(RING, 255, s.blocked, s.used, s.lives, s.oldest, s.newest, s.first, s.count, s.places)
+  return pack(RING, s.ring, s.blocked, s.used, s.lives, s.oldest, s.newest, s.first, s.count, s.places, 0, ${NEAR})
 end
 
 -- A seventh more places than calls: seldom made anew, and little room for nothing.
 local function write_all(key, rule, s, calls)
-  s.ring, s.size, s.first, s.count = true, ${CALL}, 0, #calls / ${CALL}
+  s.size, s.first, s.count = ${CALL}, 0, #calls / ${CALL}
   s.places, s.oldest = math.floor(s.count * 8 / 7), parse(CALL, calls)
-  local px = lifetime(s, rule)
-  write(key, px, ring(s) .. calls .. string.rep('\\0', (s.places - s.count) * ${CALL}))
+  local wide = s.places > ${MOST_PLACES}
+  s.ring, s.begin = wide and 254 or 255, wide and ${WIDE} or ${RING}
+  local px, near = lifetime(s, rule), string.rep('\\0', s.begin - ${RING})
+  write(key, px, ring(s) .. near .. calls .. string.rep('\\0', (s.places - s.count) * ${CALL}))
 end
 
 local function write_ring(key, rule, s)
@@ -149,7 +176,7 @@ function charge.s(key, rule, s, cost, calls)
   local new = pack(CALL, s.now, cost)
   -- At the latest when its expiry is renewed, a ring gives back places that are empty for good.
   if s.ring and s.count < s.places and s.places <= 4 * s.count + ${MOST_UNITS} then
-    call('SETRANGE', key, ${RING} + (s.first + s.count) % s.places * ${CALL}, new)
+    set_part(key, s, s.count, new)
     s.count = s.count + 1
     write_ring(key, rule, s)
   else
@@ -200,13 +227,13 @@ local all = capacity <= ${MOST_UNITS} and call('MGET', unpack(keys))`;
 
 const EACH = `
   local packed = all and all[i] or not all and try('GETRANGE', key, '0', '${HEAD - 1}')
-  if not all and packed and #packed == ${HEAD} and string.byte(packed) ~= 255 then packed = call('GETRANGE', key, '0', '${LAST}') end
+  if not all and packed and #packed == ${HEAD} and string.byte(packed) < 254 then packed = call('GETRANGE', key, '0', '${LAST}') end
   local held = packed and #packed or 0
   local over = held == 0
   local new = n <= few and (n == 1 and single or string.rep(single, n))
   if held >= ${LIVES + UNIT} then
     local lives, oldest = parse('>I7I6', packed)
-    if lives < 255 * 2 ^ 48 then
+    if lives < 254 * 2 ^ 48 then
       local left, newest = lives - now, lives - (lives - parse('>I6', packed, held - ${UNIT - 1})) % SPAN
       if newest + period <= now then
         over = true
@@ -229,25 +256,37 @@ const EACH = `
           end
         end
       end
-    else
-      local _, blocked, used, lives, oldest, newest, first, count, places = parse(RING, packed)
+    elseif lives < 255 * 2 ^ 48 then
+      local _, blocked, used, lives, oldest, newest, first, count, places, near, gone = parse(RING, packed)
       local left = lives - now
       over = newest + period <= now and blocked <= now
-      if oldest + period <= now and not over then
-        local seen = math.min(8, count, places - first)
-        local part = call('GETRANGE', key, text('%d', ${RING} + first * ${CALL}), text('%d', ${RING - 1} + (first + seen) * ${CALL}))
-        for j = 1, seen * ${CALL}, ${CALL} do
-          local at, cost = parse(CALL, part, j)
-          oldest = at
-          if at + period > now then break end
+      -- Copies of the oldest calls, where the first of them begins, how many they are, and those that are to be written.
+      local part, from, copies, fresh = packed, ${OLDEST + 1} + gone * ${CALL}, ${NEAR} - gone, nil
+      while oldest + period <= now and not over do
+        if copies == 0 then
+          copies = math.min(${NEAR}, count - near, places - first)
+          if fresh or copies == 0 then break end
+          fresh = call('GETRANGE', key, text('%d', ${WIDE} + first * ${CALL}), text('%d', ${WIDE - 1} + (first + copies) * ${CALL}))
+          part, from, gone = fresh, 1, ${NEAR} - copies
+        end
+        local at, cost = parse(CALL, part, from)
+        oldest = at
+        if at + period <= now then
           used, first, count = used - cost, (first + 1) % places, count - 1
+          from, copies, gone = from + ${CALL}, copies - 1, gone + 1
         end
       end
-      local fits = used + n <= capacity and count < places
+      local straight = near < ${NEAR} or (first + count - near) % places + near <= places
+      local fits = used + n <= capacity and count < places and straight
       if fits and oldest + period > now and newest <= now and blocked <= now and left >= period and left <= long then
         reply = used + n
-        call('SETRANGE', key, text('%d', ${RING} + (first + count) % places * ${CALL}), pack(CALL, now, n))
-        call('SETRANGE', key, '0', pack(RING, 255, 0, reply, lives, oldest, now, first, count + 1, places))
+        local calls = near < ${NEAR} and sub(packed, ${NEWEST + 1}, ${NEWEST} + near * ${CALL}) or ''
+        if near == ${NEAR} then
+          call('SETRANGE', key, text('%d', ${WIDE} + (first + count - near) % places * ${CALL}), sub(packed, ${NEWEST + 1}, ${OLDEST}))
+          near = 0
+        end
+        if fresh then fresh = string.rep('\\0', ${WIDE - NEWEST} - (near + 1) * ${CALL} - #fresh) .. fresh end
+        call('SETRANGE', key, '0', pack(RING, 254, 0, reply, lives, oldest, now, first, count + 1, places, near + 1, gone) .. calls .. pack(CALL, now, n) .. (fresh or ''))
       end
     end
   end
