@@ -51,6 +51,39 @@ export const CLOCK_AND_SAID = clock('said[1]');
 /** Reads the book and writes the clock into it as the fence that is about to be given: one call instead of two. */
 export const CLOCK_AND_FENCE = clock(`call('GETSET', KEYS[2], us)`);
 
+/** In a cluster only the server of the slot can count who hears it. */
+const TELL = `
+local function tell(channel, message)
+  return redis.call(string.sub(channel, -1) == '}' and 'SPUBLISH' or 'PUBLISH', channel, message)
+end
+`;
+
+/**
+ * Hands an exclusive lock that is released alone to the head of its queue, if that is an exclusive claim on this key alone, as
+ * it mostly is. When a server had nothing to do for some ms, the first use of each command is most of what a script costs, so
+ * here are few of them. Follows what was `said` of the book and the key; leaves all as it was to what comes behind it, but that
+ * the head is gone if its process is.
+ */
+export const HAND_OVER_AT_ONCE = `
+if not KEYS[4] and said[2] == ARGV[2] then
+  local queue = KEYS[1] .. KEYS[3]
+  local head = redis.call('LINDEX', queue, '0')
+  if not head then return redis.call('DEL', KEYS[3]) end
+  local claim = cmsgpack.unpack(head)
+  -- Whoever waits behind it must be told if its time is over sooner than the holder's would have been.
+  if claim[4] == 'x' and not claim[7] and redis.call('PTTL', KEYS[3]) <= claim[3] + 0 then
+    ${CLOCK_AND_SAID}${TELL}
+    call('LPOP', queue)
+    local own = claim[2] == ARGV[1]
+    if own or tell(claim[2], claim[1] .. ' ' .. fence .. ' ' .. us) > 0 then
+      call('SET', KEYS[2], waiting_until and fence .. ' ' .. waiting_until or fence)
+      call('SET', KEYS[3], claim[6] .. '#' .. fence, 'PX', claim[3])
+      return { { 1, us, { own and { claim[1], fence } or nil } } }
+    end
+  end
+end
+`;
+
 /**
  * What is needed to hand over. Follows {@link QUEUE_OF} and {@link CLOCK}. Each call of a script makes its functions anew, so what
  * a release has no use for is in {@link QUEUES}.
@@ -67,11 +100,7 @@ local function note(last)
   call('SET', KEYS[2], waiting_until and last .. ' ' .. waiting_until or last)
 end
 
--- In a cluster only the server of the slot can count who hears it.
-local function tell(channel, message)
-  return call(string.sub(channel, -1) == '}' and 'SPUBLISH' or 'PUBLISH', channel, message)
-end
-
+${TELL}
 local function place(key) return { key = key, queue = queue_of(key) } end
 
 -- A claim that names no keys is for the one that it waits at.

@@ -1,5 +1,5 @@
 import { defineScript } from '../pool/script.js';
-import { CLOCK, CLOCK_AND_FENCE, CLOCK_AND_SAID, HAND_OVER, QUEUE_OF, QUEUES } from './lua.js';
+import { CLOCK, CLOCK_AND_FENCE, CLOCK_AND_SAID, HAND_OVER, HAND_OVER_AT_ONCE, QUEUE_OF, QUEUES } from './lua.js';
 
 /** So many calls share a script call at most: enough to spread its cost, few enough not to hold up the server. */
 const BATCH = 64;
@@ -103,6 +103,7 @@ export const releaseExclusive = defineScript<ReleaseReply>({
 local said = redis.call('MGET', unpack(KEYS, 2))
 local waiting = said[1] and #said[1] > 16
 if not KEYS[4] and not waiting then return said[2] == ARGV[2] and redis.call('DEL', KEYS[3]) or 0 end
+${HAND_OVER_AT_ONCE}
 ${QUEUE_OF}
 local replies, free, rest = {}, {}, nil
 for i = 1, #KEYS - 2 do
