@@ -75,25 +75,43 @@ const CHUNK_CHARACTERS = 64 * 1024;
 /** Joins the commands of a turn into large chunks: one stream write for each command costs more than encoding it. */
 function coalesceWrites(queue: Queue): void {
   const commandsToWrite = queue.commandsToWrite.bind(queue);
-  queue.commandsToWrite = function* () {
-    let text = '';
-    for (const parts of commandsToWrite()) {
-      let chunk: RedisArgument[] | undefined;
-      for (const part of parts) {
-        if (typeof part === 'string') text += part;
-        else {
-          chunk ??= [];
-          chunk.push(text, part);
-          text = '';
-        }
-      }
-      // Who writes may stop after any chunk until the socket drains, and take no more of this generator: a chunk ends with
-      // a whole command, and nothing is kept back behind it.
-      if (chunk || text.length >= CHUNK_CHARACTERS) {
-        yield chunk ? [...chunk, text] : [text];
+  const coalesced = () => {
+    const commands = commandsToWrite();
+    const first = commands.next();
+    const second = commands.next();
+    // One that is alone has nothing to be joined with.
+    if (second.done) return first.done ? [] : [first.value];
+    return chunks([...(first.value ?? []), ...second.value], commands);
+  };
+  queue.commandsToWrite = coalesced as unknown as Queue['commandsToWrite'];
+}
+
+function* chunks(
+  begun: readonly RedisArgument[],
+  rest: Iterator<readonly RedisArgument[], unknown>,
+): Generator<RedisArgument[]> {
+  let text = '';
+  for (let parts: readonly RedisArgument[] | undefined = begun; parts; parts = following(rest)) {
+    let chunk: RedisArgument[] | undefined;
+    for (const part of parts) {
+      if (typeof part === 'string') text += part;
+      else {
+        chunk ??= [];
+        chunk.push(text, part);
         text = '';
       }
     }
-    if (text !== '') yield [text];
-  };
+    // Who writes may stop after any chunk until the socket drains, and take no more of this generator: a chunk ends with
+    // a whole command, and nothing is kept back behind it.
+    if (chunk || text.length >= CHUNK_CHARACTERS) {
+      yield chunk ? [...chunk, text] : [text];
+      text = '';
+    }
+  }
+  if (text !== '') yield [text];
+}
+
+function following<T>(rest: Iterator<T, unknown>): T | undefined {
+  const next = rest.next();
+  return next.done ? undefined : next.value;
 }
