@@ -57,11 +57,7 @@ function decideScript(kinds: string, clock: string): Script<DecideReply> {
     lua: `${begin(clock)}
 local replies, rest = {}, nil
 ${fastPath(kinds)}
-if not rest then
-  -- To a call that is alone an array of replies would cost as much as a command.
-  if #replies == 1 and type(replies[1]) == 'number' then return replies[1] end
-  return replies
-end
+if not rest then return replies end
 ${preamble(kinds)}
 local function asked(i)
   local count, cost = string.match(ARGV[${argsOfRules(kinds)} + i] or '1', '^(%d+) ?(%d*)$')

@@ -58,6 +58,8 @@ for i = 1, #keys do
   if asked and asked ~= '1' then n = tonumber(asked) end
   if n and n > 0 then${each}
   end
+  -- To a call that is alone an array of replies would cost as much as a command.
+  if reply and not keys[2] then return reply end
   replies[i] = reply or false
   if not reply then
     rest = rest or {}

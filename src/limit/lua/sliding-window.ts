@@ -221,7 +221,7 @@ end
 const BEFORE = `
 ${FORMATS}
 local long, few = 2 * period, period <= SPAN / 4 and ${MOST_AT_ONCE} or 0
-local single, text = pack('>I6', now % SPAN), string.format
+local text, single = string.format, nil
 -- What may be long is not read as a whole.
 local all = capacity <= ${MOST_UNITS} and call('MGET', unpack(keys))`;
 
@@ -229,8 +229,7 @@ const EACH = `
   local packed = all and all[i] or not all and try('GETRANGE', key, '0', '${HEAD - 1}')
   if not all and packed and #packed == ${HEAD} and string.byte(packed) < 254 then packed = call('GETRANGE', key, '0', '${LAST}') end
   local held = packed and #packed or 0
-  local over = held == 0
-  local new = n <= few and (n == 1 and single or string.rep(single, n))
+  local over, unit = held == 0, n <= few
   if held >= ${LIVES + UNIT} then
     local lives, oldest = parse('>I7I6', packed)
     if lives < 254 * 2 ^ 48 then
@@ -245,8 +244,9 @@ const EACH = `
           oldest = lives - (lives - parse('>I6', packed, from)) % SPAN
         end
         local used = (held + 1 - from) / ${UNIT} + n
-        if new and used <= capacity and used <= ${MOST_UNITS} then
-          reply = used
+        if unit and used <= capacity and used <= ${MOST_UNITS} then
+          reply, single = used, single or pack('>I6', now % SPAN)
+          local new = n == 1 and single or string.rep(single, n)
           if left < period then
             call('SET', key, pack('>I7', now + long) .. sub(packed, from) .. new, 'PX', long / 1000 + 2)
           elseif from == ${LIVES + 1} then
@@ -290,7 +290,9 @@ const EACH = `
       end
     end
   end
-  if over and new and n <= capacity then
+  if over and unit and n <= capacity then
+    single = single or pack('>I6', now % SPAN)
+    local new = n == 1 and single or string.rep(single, n)
     -- What has no value here may be of another type.
     local written = call('SET', key, pack('>I7', now + long) .. new, held == 0 and 'NX' or 'XX', 'PX', long / 1000 + 2)
     if written then reply = n end
