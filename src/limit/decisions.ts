@@ -1,4 +1,5 @@
 import type { ScriptCall } from '../pool/script.js';
+import { atEndOfTurn } from '../pool/turn-end.js';
 import { nameOf } from './denials.js';
 import type { Plan } from './plan.js';
 import type { Quota } from './quota.js';
@@ -69,7 +70,7 @@ export class Decisions {
       asked.callers.push(resolveOfNew);
       return promise;
     }
-    if (this.#asks.size === 0) process.nextTick(this.#flushSoon);
+    if (this.#asks.size === 0) atEndOfTurn('gather', this.#flushSoon);
     this.#asks.set(name, new Ask(this, key, cost, resolveOfNew));
     return promise;
   }

@@ -15,6 +15,7 @@ import {
   type ScriptTarget,
   type SharedPart,
 } from './script.js';
+import { atEndOfTurn } from './turn-end.js';
 
 const NO_OPTIONS = {};
 
@@ -107,8 +108,7 @@ export class ScriptBatcher {
   #batchWithRoom(): Batch {
     const last = this.#batches.at(-1);
     if (last && last.calls.length < this.#most) return last;
-    // Behind everything that this turn still makes ready, and ahead of the write that ends it.
-    if (!last) process.nextTick(this.#flushSoon);
+    if (!last) atEndOfTurn('send', this.#flushSoon);
     return this.#addBatch();
   }
 
