@@ -138,7 +138,8 @@ describe('a tracking connection that', () => {
     report('the network went silent', ms);
     expect(ms).toBeLessThan(BOUND_MS + 300);
     const asked = performance.now();
-    expect(await failure(probe.cache.get('k'))).toMatchObject({ code: 'LAGOON_COMMAND_TIMEOUT' });
+    // Or the connection is taken for dead meanwhile.
+    expect((await failure(probe.cache.get('k')))?.code).toMatch(/LAGOON_(COMMAND_TIMEOUT|CONNECTION)/);
     expect(performance.now() - asked).toBeLessThan(2_000);
     await poolOn(server()).set(probe.name('k'), '1');
     proxy.blackhole(false);
