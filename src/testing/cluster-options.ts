@@ -1,5 +1,5 @@
 import { type Duration, positiveMs } from '../duration.js';
-import { BUS_OFFSET, freeNodePort } from './free-port.js';
+import { BUS_OFFSET, freeNodePort, giveUpNodePort } from './free-port.js';
 import { checkCount, checkGroupOptions, checkPorts, type GroupOptions } from './options.js';
 import type { Setting } from './server-config.js';
 import type { ServerRole } from './server-role.js';
@@ -50,5 +50,12 @@ function nodeRole({ password, tls }: StartClusterOptions, nodeTimeoutMs: number)
   if (password !== undefined) settings.push(['masterauth', password]);
   if (tls) settings.push(['tls-replication', 'yes'], ['tls-cluster', 'yes']);
   // What a node learns goes to its nodes.conf.
-  return { settings, flags: [], rewritesConfig: false, greeting: [], freePort: freeNodePort };
+  return {
+    settings,
+    flags: [],
+    rewritesConfig: false,
+    greeting: [],
+    freePort: freeNodePort,
+    giveUpPort: giveUpNodePort,
+  };
 }

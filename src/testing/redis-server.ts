@@ -114,6 +114,7 @@ export class RedisServer implements AsyncDisposable {
       await this.#removeFolder();
       this.#process?.disown();
       this.#process = undefined;
+      if (this.#options.port === undefined) await this.#role.giveUpPort(this.#port);
     });
   }
 
@@ -152,6 +153,7 @@ export class RedisServer implements AsyncDisposable {
           this.#options.signal?.addEventListener('abort', this.#onAbort);
           return;
         } catch (error) {
+          if (attempts > 1) await this.#role.giveUpPort(port);
           const taken = error instanceof TestingError && error.code === 'LAGOON_TESTING_PORT_IN_USE';
           if (!taken || attempt === attempts) throw error;
         }

@@ -2,6 +2,7 @@ import { type Duration, positiveMs } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
 import { freePort } from './free-port.js';
 import { checkCount, checkGroupOptions, checkPassword, checkPorts, type GroupOptions } from './options.js';
+import { giveUpPort } from './port-claims.js';
 import type { Setting } from './server-config.js';
 import type { ServerRole } from './server-role.js';
 
@@ -78,7 +79,7 @@ export function memberRole({ password, tls }: StartSentinelOptions): ServerRole 
   if (password !== undefined) settings.push(['masterauth', password]);
   if (tls) settings.push(['tls-replication', 'yes']);
   // REPLICAOF comes later and from outside, and a failover has the servers write it down.
-  return { settings, flags: [], rewritesConfig: true, greeting: [], freePort };
+  return { settings, flags: [], rewritesConfig: true, greeting: [], freePort, giveUpPort };
 }
 
 /*
@@ -105,5 +106,6 @@ export function sentinelRole({ sentinelPassword, tls }: StartSentinelOptions): S
     rewritesConfig: true,
     greeting: [['SENTINEL', 'DEBUG', ...pace]],
     freePort,
+    giveUpPort,
   };
 }

@@ -1,4 +1,5 @@
 import { freePort } from './free-port.js';
+import { giveUpPort } from './port-claims.js';
 import type { Command } from './resp.js';
 import type { Setting } from './server-config.js';
 
@@ -20,8 +21,10 @@ export interface ServerRole {
   readonly rewritesConfig: boolean;
   /** What it is told each time it has started, as no setting can say it. */
   readonly greeting: readonly Command[];
-  /** Finds a port that it can have. */
+  /** Takes a port that it can have. */
   readonly freePort: () => Promise<number>;
+  /** Gives up what `freePort` took. */
+  readonly giveUpPort: (port: number) => Promise<void>;
 }
 
 export const STANDALONE: ServerRole = {
@@ -30,4 +33,5 @@ export const STANDALONE: ServerRole = {
   rewritesConfig: false,
   greeting: [],
   freePort,
+  giveUpPort,
 };

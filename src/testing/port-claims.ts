@@ -1,0 +1,42 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+
+/*
+ * A server that is down for a while, killed by its test, has its port to itself no longer, and another process that looks for
+ * a free one may be given it. So whoever takes a port says so, in a file that its name is.
+ */
+const FOLDER = join(tmpdir(), `lagoon-testing-ports-${userInfo().uid}`);
+
+/** Takes a port for this process until it gives it up or ends; `false` if it is another's, or has just been found to be nobody's. */
+export async function claimPort(port: number): Promise<boolean> {
+  await mkdir(FOLDER, { recursive: true, mode: 0o700 });
+  try {
+    await writeFile(fileOf(port), String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const owner = Number(await readFile(fileOf(port), 'utf8').catch(() => ''));
+    // Empty for the moment in which it is written.
+    if (owner > 0 && !isAlive(owner)) await rm(fileOf(port), { force: true });
+    return false;
+  }
+}
+
+/** Gives up what this process has taken. */
+export async function giveUpPort(port: number): Promise<void> {
+  const owner = await readFile(fileOf(port), 'utf8').catch(() => undefined);
+  if (owner === String(process.pid)) await rm(fileOf(port), { force: true });
+}
+
+function fileOf(port: number): string {
+  return join(FOLDER, String(port));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
