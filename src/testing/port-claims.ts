@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
+import { isGone } from './process-state.js';
 
 /*
  * A server that is down for a while, killed by its test, has its port to itself no longer, and another process that looks for
@@ -18,7 +19,7 @@ export async function claimPort(port: number): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     const owner = Number(await readFile(fileOf(port), 'utf8').catch(() => ''));
     // Empty for the moment in which it is written.
-    if (owner > 0 && !isAlive(owner)) await rm(fileOf(port), { force: true });
+    if (owner > 0 && (await isGone(owner))) await rm(fileOf(port), { force: true });
     return false;
   }
 }
@@ -31,12 +32,4 @@ export async function giveUpPort(port: number): Promise<void> {
 
 function fileOf(port: number): string {
   return join(FOLDER, String(port));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
