@@ -153,14 +153,14 @@ describe('the signal', () => {
     const lock = (await lockerOn(server()).obtain(newKey(), 300)) as Lock;
     const { signal } = lock;
     await lock.release();
-    await sleep(400);
+    await eventually(() => performance.now() > lock.expiresAt + 20);
     expect(signal.aborted).toBe(false);
     expect(lock.held).toBe(false);
   });
 
   test('first asked for after the loss is aborted', async () => {
     const lock = (await lockerOn(server()).obtain(newKey(), 200)) as Lock;
-    await sleep(250);
+    await eventually(() => performance.now() > lock.expiresAt);
     expect(lock.signal.aborted).toBe(true);
     expect(lock.signal.reason).toBeInstanceOf(LockLostError);
   });
