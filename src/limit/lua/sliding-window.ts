@@ -8,12 +8,12 @@ import type { Algorithm } from './algorithm.js';
  * calls is to append them, which is the cheapest write there is; all is written anew when calls have expired.
  *
  * A ring is everything else: many calls, calls that cost more, a block. In a string: 255, blocked, used, until when the key lives, the
- * oldest and the newest time, the first place, calls, places, and two numbers of below; then the places, 7 bytes of time and 4 of
- * cost each. A decision touches a few bytes of it, so that what it costs does not grow with the window.
+ * oldest and the newest time, the first place, calls, places; then the places, 7 bytes of time and 4 of cost each. A decision
+ * touches a few bytes of it, so that what it costs does not grow with the window.
  *
  * A wide ring begins with 254, and has room for 16 calls in front of its places, so that most decisions read and write the
- * string once: for the newest calls, which have places and are not written there yet (the first number: how many), and for copies of
- * the oldest (the second: how many of them are over).
+ * string once: for the newest calls, which have places and are not written there yet, and for copies of the oldest. Two bytes before
+ * them say how many of the first are written, and how many of the second are over.
  *
  * A key lives for up to twice as long as it must, as to set its expiry costs as much as a command: once in a period is enough.
  */
@@ -25,11 +25,11 @@ const MOST_AT_ONCE = 16;
 const LIVES = 7;
 const UNIT = 6;
 const CALL = 11;
-const RING = 50;
+const RING = 48;
 /** So many calls of either end stand in front of the places of a wide ring, in so many bytes. */
 const NEAR = 8;
 const NEAR_BYTES = NEAR * CALL;
-const NEWEST = RING;
+const NEWEST = RING + 2;
 const OLDEST = NEWEST + NEAR_BYTES;
 const WIDE = OLDEST + NEAR_BYTES;
 /** A ring of more places is wide. */
@@ -39,7 +39,7 @@ const HEAD = WIDE;
 /** The last byte of units. */
 const LAST = LIVES + MOST_UNITS * UNIT - 1;
 
-const FORMATS = `local CALL, RING, SPAN = '>I7I4', '>I1I7I7I7I7I7I4I4I4I1I1', 2 ^ 48`;
+const FORMATS = `local CALL, RING, WIDE, SPAN = '>I7I4', '>I1I7I7I7I7I7I4I4I4', '>I1I7I7I7I7I7I4I4I4I1I1', 2 ^ 48`;
 
 const WHOLE = `
 ${FORMATS}
@@ -105,9 +105,10 @@ function read.s(key, rule)
   if packed == '' then
     clear(s)
   elseif string.byte(packed) >= 254 then
-    local form, blocked, used, lives, oldest, newest, first, count, places, near = parse(RING, packed)
+    local form, blocked, used, lives, oldest, newest, first, count, places = parse(RING, packed)
     s = { ring = form, size = ${CALL}, blocked = blocked, used = used, lives = lives, newest = newest, first = first, count = count, places = places }
     s.begin = form == 254 and ${WIDE} or ${RING}
+    local near = form == 254 and string.byte(packed, ${RING + 1}) or 0
     if near > 0 then set_part(key, s, count - near, string.sub(packed, ${NEWEST + 1}, ${NEWEST} + near * ${CALL})) end
   else
     clear(s)
@@ -146,7 +147,8 @@ local function write_units(key, rule, s, live)
 end
 
 local function ring(s)
-  return pack(RING, s.ring, s.blocked, s.used, s.lives, s.oldest, s.newest, s.first, s.count, s.places, 0, ${NEAR})
+  local head = pack(RING, s.ring, s.blocked, s.used, s.lives, s.oldest, s.newest, s.first, s.count, s.places)
+  return s.ring == 254 and head .. string.char(0, ${NEAR}) or head
 end
 
 -- A seventh more places than calls: seldom made anew, and little room for nothing.
@@ -155,7 +157,7 @@ local function write_all(key, rule, s, calls)
   s.places, s.oldest = math.floor(s.count * 8 / 7), parse(CALL, calls)
   local wide = s.places > ${MOST_PLACES}
   s.ring, s.begin = wide and 254 or 255, wide and ${WIDE} or ${RING}
-  local px, near = lifetime(s, rule), string.rep('\\0', s.begin - ${RING})
+  local px, near = lifetime(s, rule), wide and string.rep('\\0', ${WIDE - NEWEST}) or ''
   write(key, px, ring(s) .. near .. calls .. string.rep('\\0', (s.places - s.count) * ${CALL}))
 end
 
@@ -260,7 +262,7 @@ const EACH = `
       end
     end
   elseif form == 254 then
-    local _, blocked, used, lives, oldest, newest, first, count, places, near, gone = parse(RING, packed)
+    local _, blocked, used, lives, oldest, newest, first, count, places, near, gone = parse(WIDE, packed)
     local left = lives - now
     over = newest + period <= now and blocked <= now
     -- Copies of the oldest calls, where the first of them begins, how many they are, and those that are to be written.
@@ -289,7 +291,7 @@ const EACH = `
         near = 0
       end
       if fresh then fresh = string.rep('\\0', ${WIDE - NEWEST} - (near + 1) * ${CALL} - #fresh) .. fresh end
-      call('SETRANGE', key, '0', pack(RING, 254, 0, reply, lives, oldest, now, first, count + 1, places, near + 1, gone) .. calls .. pack(CALL, now, n) .. (fresh or ''))
+      call('SETRANGE', key, '0', pack(WIDE, 254, 0, reply, lives, oldest, now, first, count + 1, places, near + 1, gone) .. calls .. pack(CALL, now, n) .. (fresh or ''))
     end
   end
   if over and unit and n <= capacity then
