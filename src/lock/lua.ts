@@ -51,10 +51,17 @@ export const CLOCK_AND_SAID = clock('said[1]');
 /** Reads the book and writes the clock into it as the fence that is about to be given: one call instead of two. */
 export const CLOCK_AND_FENCE = clock(`call('GETSET', KEYS[2], us)`);
 
-/** In a cluster only the server of the slot can count who hears it. */
+/**
+ * Tells the process that listens to a channel of a grant, or only to look, and whether it listens on this server. A message
+ * reaches the replicas too: who still listens to one of those, because another server has just taken over, would believe a grant that goes to
+ * the next. He is told to look instead, by which he learns where to listen.
+ */
 const TELL = `
-local function tell(channel, message)
-  return redis.call(string.sub(channel, -1) == '}' and 'SPUBLISH' or 'PUBLISH', channel, message)
+local function tell(channel, id, grant)
+  local sharded = string.sub(channel, -1) == '}'
+  local told = redis.call('PUBSUB', sharded and 'SHARDNUMSUB' or 'NUMSUB', channel)[2] > 0
+  redis.call(sharded and 'SPUBLISH' or 'PUBLISH', channel, told and grant and id .. grant or id)
+  return told
 end
 `;
 
@@ -75,7 +82,7 @@ if not KEYS[4] and said[2] == ARGV[2] then
     ${CLOCK_AND_SAID}${TELL}
     call('LPOP', queue)
     local own = claim[2] == ARGV[1]
-    if own or tell(claim[2], claim[1] .. ' ' .. fence .. ' ' .. us) > 0 then
+    if own or tell(claim[2], claim[1], ' ' .. fence .. ' ' .. us) then
       call('SET', KEYS[2], waiting_until and fence .. ' ' .. waiting_until or fence)
       call('SET', KEYS[3], claim[6] .. '#' .. fence, 'PX', claim[3])
       return { { 1, us, { own and { claim[1], fence } or nil } } }
@@ -171,7 +178,7 @@ local function soonest(key, kind)
 end
 
 -- Gives the place to the claims at the head of its queue, as many as can hold it together. A claim whose process is gone
--- (nobody gets the message) is passed over. A claim on several places gets them when it is first at each and each is free.
+-- (nobody listens here) is passed over. A claim on several places gets them when it is first at each and each is free.
 local function hand_over(here)
   while true do
     local packed = call('LINDEX', here.queue, 0)
@@ -186,7 +193,7 @@ local function hand_over(here)
     if told then
       grants[#grants + 1] = { claim.id, given }
     else
-      told = tell(claim.channel, claim.id .. ' ' .. given .. ' ' .. us) > 0
+      told = tell(claim.channel, claim.id, ' ' .. given .. ' ' .. us)
     end
     if told and (claim.kind == 'x' or claim.kind == 'w') then return end
     if not told then

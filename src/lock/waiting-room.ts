@@ -119,7 +119,7 @@ export class WaitingRoom {
     const [id = '', fence, serverUs = ''] = message.split(' ');
     const waiter = this.#waiters.get(id);
     if (fence) this.#grant(id, fence, serverUs);
-    // The holder's time is over sooner than it seemed.
+    // The holder's time is over sooner than it seemed, or this one was passed over.
     else if (waiter) this.#look(waiter, 0);
   }
 

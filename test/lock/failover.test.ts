@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createClient } from 'redis';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Lock, PoolConfig, RedisPool } from '../../src/index.js';
 import { Registry } from '../../src/index.js';
 import { type RedisServer, startCluster, startSentinel } from '../../src/testing/index.js';
@@ -12,6 +13,8 @@ interface Group {
   readonly pool: PoolConfig;
   /** The master of a key. */
   master(key: string): Promise<RedisServer>;
+  /** A replica of the master of a key. */
+  replica(key: string): Promise<RedisServer | undefined>;
   /** Has a replica take over from the master of a key, in order. */
   failover(key: string): Promise<unknown>;
   settled(): Promise<void>;
@@ -23,6 +26,7 @@ async function sentinel(): Promise<Group> {
   return {
     pool: { sentinel: { master: group.name, nodes: group.sentinels } },
     master: () => group.master(),
+    replica: async () => (await group.replicas())[0],
     failover: () => group.failover(),
     settled: () => group.settled(),
     stop: () => group.stop(),
@@ -34,10 +38,27 @@ async function cluster(): Promise<Group> {
   return {
     pool: { cluster: group.addresses.slice(3) },
     master: (key) => group.nodeOf(key),
+    replica: async (key) => (await group.replicasOf(await group.nodeOf(key)))[0],
     failover: async (key) => group.failover(await group.nodeOf(key)),
     settled: () => group.settled(),
     stop: () => group.stop(),
   };
+}
+
+/** The one channel on which a server tells a process of its grants. */
+async function channelAt(server: RedisServer): Promise<string> {
+  const lists = await Promise.all(
+    ['CHANNELS', 'SHARDCHANNELS'].map((kind) => server.cli('PUBSUB', kind, 'lagoon:lock:*')),
+  );
+  const channels = (lists as string[][]).flat();
+  if (channels.length !== 1) throw new Error(`one channel expected, not ${JSON.stringify(channels)}`);
+  return channels[0] as string;
+}
+
+async function listenersAt(server: RedisServer, channel: string): Promise<number> {
+  const kind = channel.endsWith('}') ? 'SHARDNUMSUB' : 'NUMSUB';
+  const [, count] = (await server.cli('PUBSUB', kind, channel)) as [string, number];
+  return count;
 }
 
 describe.each([
@@ -111,6 +132,32 @@ describe.each([
     await eventually(async () => {
       expect(await redis.getLocker().inspect(key)).toMatchObject({ held: false, waiting: 0 });
     });
+  });
+
+  test('a grant is told to nobody who hears it at a replica only: he is told to ask', async () => {
+    const [doomed, next] = [await startContender(group.pool), pool().getLocker()];
+    const locker = pool().getLocker();
+    const key = newKey();
+    const holder = (await locker.obtain(key, '1m')) as Lock;
+    void doomed.obtain(key, 60_000, 60_000).catch(() => undefined);
+    await waitersOf(locker, key, 1);
+    const [master, replica] = [await group.master(key), (await group.replica(key)) as RedisServer];
+    const channel = await channelAt(master);
+    const sharded = channel.endsWith('}');
+    const heard: string[] = [];
+    const listener = await createClient({ url: replica.url }).connect();
+    onTestFinished(() => listener.destroy());
+    await listener[sharded ? 'sSubscribe' : 'subscribe'](channel, (message) => void heard.push(message));
+    const passedOn = next.obtain(key, '1m', '1m');
+    await waitersOf(locker, key, 2);
+    await doomed.kill();
+    await eventually(async () => (await listenersAt(master, channel)) === 0);
+    await holder.release();
+    expect(await passedOn).not.toBeNull();
+    await master.cli(sharded ? 'SPUBLISH' : 'PUBLISH', channel, 'the end');
+    await eventually(() => heard.includes('the end'));
+    expect(heard).toEqual([expect.stringMatching(/^\d+$/), 'the end']);
+    await (await passedOn)?.release();
   });
 
   test.each([
