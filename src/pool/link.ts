@@ -14,7 +14,7 @@ export interface Link {
   /** Told the same: who keeps count of the connections. */
   onClosed: (() => void) | undefined;
 
-  /** Hands commands over behind those already handed over; they are written at the end of this turn of the event loop. */
+  /** Writes commands, behind those that wait because the connection takes no more at the moment. */
   write(commands: readonly PendingCommand[]): void;
 
   /** Takes back what was handed over and not written. */

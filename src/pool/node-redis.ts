@@ -116,4 +116,4 @@ export type StreamClient = Pick<
 
 /** A client of node-redis as far as we use it: typed methods are ours, so only these remain. */
 export type NodeRedisClient = StreamClient &
-  Pick<RedisClientType, 'connect' | 'destroy' | 'on' | 'sendCommand' | 'isReady' | '_getQueue' | '_unpause'>;
+  Pick<RedisClientType, 'connect' | 'destroy' | 'on' | 'sendCommand' | 'isReady' | '_getQueue' | '_insertSocket'>;

@@ -47,12 +47,12 @@ export class Pipeline implements CommandOwner {
     return this.#lost;
   }
 
-  /** Sends `command` at the end of this turn of the event loop, or when there is a link. */
+  /** Sends `command` with all that is asked for in this turn of the event loop, or when there is a link. */
   submit(command: PendingCommand, timeoutMs = this.#commandTimeoutMs): void {
     command.owner = this;
     this.#owed.push(command);
-    if (this.#flushScheduled) this.#backlog.push(command);
-    else this.#openTurn(command);
+    this.#backlog.push(command);
+    this.#scheduleFlush();
     command.timeoutMs = timeoutMs;
     command.deadline = this.#turnStartedAt + timeoutMs;
     if (timeoutMs < this.#commandTimeoutMs) this.#expireAlone(command);
@@ -100,16 +100,6 @@ export class Pipeline implements CommandOwner {
 
   settled(command: PendingCommand, error?: Error): void {
     this.#events.settled(command, error);
-  }
-
-  // The first command of a turn is handed over at once, which makes node-redis schedule its write for the end of this turn;
-  // our flush, scheduled before, runs ahead of that write and adds the rest. So a turn costs one write and no extra turn.
-  #openTurn(command: PendingCommand): void {
-    const link = this.#link;
-    const free = link !== undefined && this.#backlog.length === 0 && !link.congested;
-    this.#scheduleFlush();
-    if (free) link.write([command]);
-    else this.#backlog.push(command);
   }
 
   #scheduleFlush(): void {

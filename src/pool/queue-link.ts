@@ -1,6 +1,7 @@
 import type { RedisArgument } from 'redis';
 import { LagoonError } from '../errors.js';
 import type { Link } from './link.js';
+import type { LinkSocket } from './link-socket.js';
 import type { NodeRedisClient } from './node-redis.js';
 import { PendingCommand } from './pending-command.js';
 
@@ -18,11 +19,14 @@ export class QueueLink implements Link {
   onLost: ((error: Error) => void) | undefined;
   onClosed: (() => void) | undefined;
   readonly #queue: Queue;
+  readonly #socket: LinkSocket;
   #lost: Error | undefined;
 
-  constructor(client: NodeRedisClient) {
+  constructor(client: NodeRedisClient, socket: LinkSocket) {
     this.client = client;
     this.#queue = client._getQueue();
+    this.#socket = socket;
+    client._insertSocket(socket as unknown as Parameters<NodeRedisClient['_insertSocket']>[0]);
     coalesceWrites(this.#queue);
     client.on('error', (error: Error) => this.destroy(error));
     client.on('end', () => this.destroy(new LagoonError('LAGOON_CONNECTION', 'the connection was closed')));
@@ -41,7 +45,8 @@ export class QueueLink implements Link {
     // The queue asks for mutable elements of its own type, of which a PendingCommand has every field.
     const all = (waiting.length > 0 ? waiting.concat(commands as never) : commands) as unknown as QueueElement[];
     this.#queue.prependCommandsToWrite(all);
-    this.client._unpause();
+    // Else node-redis does: when the socket has drained, or with what its client itself has to say.
+    if (waiting.length === 0 && !this.#socket.isFull) this.#socket.write(this.#queue.commandsToWrite());
   }
 
   withdraw(): PendingCommand[] {

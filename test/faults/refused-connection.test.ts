@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, expect, test } from 'vitest';
 import { ConnectError } from '../../src/index.js';
 import { startRedis } from '../../src/testing/index.js';
@@ -92,14 +93,13 @@ describe('no server', () => {
       commandTimeout: 1_000,
       reconnect: { minDelay: 50, maxDelay: 200 },
     });
-    const { channel } = await import('node:diagnostics_channel');
     let attempts = 0;
     const count = () => {
       attempts++;
     };
-    channel('node-redis:error').subscribe(count);
+    subscribe('net.client.socket', count);
     await failure(redis.getRedis().ping());
-    channel('node-redis:error').unsubscribe(count);
+    unsubscribe('net.client.socket', count);
     expect(attempts).toBeGreaterThan(2);
     expect(attempts).toBeLessThan(30);
   });

@@ -42,7 +42,8 @@ async function survives(redis: RedisPool, fault: () => Promise<void>): Promise<v
     expect(load.fences.every((fence, i) => i === 0 || fence > (load.fences[i - 1] ?? 0))).toBe(true);
   });
   expect(unhandled).toEqual([]);
-  expect(redis.stats().pending).toBe(0);
+  // A lock that was granted by a message may have been asked for once more meanwhile.
+  await eventually(() => redis.stats().pending === 0);
 
   /** The local tier hears of changes, and serves. */
   async function servedNearby(value: number): Promise<void> {

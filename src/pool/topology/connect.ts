@@ -1,14 +1,19 @@
 import { RedisClient, type RedisClientOptions } from 'redis';
 import { formatEndpoint } from '../../config/address.js';
-import type { Endpoint, PasswordProvider, ResolvedPool } from '../../config/types.js';
+import type { Endpoint, ResolvedPool } from '../../config/types.js';
+import { LinkSocket, type SocketOptions } from '../link-socket.js';
 import type { NodeRedisClient } from '../node-redis.js';
 import { QueueLink } from '../queue-link.js';
 import { attempt } from './attempt.js';
+import { handshake } from './handshake.js';
+import { given } from './password.js';
 import { explainRefusal } from './refusal.js';
 import { TopologyError } from './topology-error.js';
 
-// node-redis stops writing at the socket's mark and waits for a drain; at the default 16 KB that halves the rate of large SETs.
+// Writing stops at the socket's mark and waits for a drain; at the default 16 KB that halves the rate of large SETs.
 const WRITABLE_HIGH_WATER_MARK = 1024 * 1024;
+/** After so long without a word the other side is asked whether it is there. */
+const KEEP_ALIVE_DELAY_MS = 30_000;
 
 /** Opens one connection of a pool to the server at `endpoint`; one attempt, which `signal` ends. */
 export async function connect(pool: ResolvedPool, endpoint: Endpoint, signal: AbortSignal): Promise<QueueLink> {
@@ -26,8 +31,12 @@ export function at(endpoint: Endpoint, error: Error): Error {
 }
 
 async function open(pool: ResolvedPool, endpoint: Endpoint, signal: AbortSignal): Promise<QueueLink> {
-  const client = newClient(linkOptions(pool, endpoint, signal));
-  const link = new QueueLink(client);
+  const giveUpAt = performance.now() + patienceMs(pool.connectTimeoutMs);
+  const client = newClient({ maintNotifications: 'disabled' });
+  const socket: LinkSocket = new LinkSocket(linkOptions(pool, endpoint), () =>
+    handshake(pool, client, socket, giveUpAt - performance.now()),
+  );
+  const link = new QueueLink(client, socket);
   const stop = () => link.destroy(signal.reason);
   signal.addEventListener('abort', stop, { once: true });
   try {
@@ -71,16 +80,9 @@ export function newClient(options: RedisClientOptions): NodeRedisClient {
   return factory(options as Parameters<typeof factory>[0]) as unknown as NodeRedisClient;
 }
 
-// node-redis writes into the options it is given: every connection gets its own.
-function linkOptions(pool: ResolvedPool, endpoint: Endpoint, signal: AbortSignal): RedisClientOptions {
-  return {
-    socket: socketOptions(pool, endpoint, signal),
-    ...credentials(pool, pool),
-    database: pool.database,
-    name: pool.clientName,
-    keyPrefix: pool.keyPrefix,
-    maintNotifications: 'disabled',
-  };
+/** A little sooner than the attempt would end, which could not say why. */
+function patienceMs(connectTimeoutMs: number): number {
+  return 0.9 * connectTimeoutMs;
 }
 
 type Credentials = Pick<RedisClientOptions, 'username' | 'password' | 'credentialsProvider'>;
@@ -92,30 +94,22 @@ export function credentials(
 ): Credentials {
   const name = username !== undefined && { username };
   if (typeof password !== 'function') return { ...name, ...(password !== undefined && { password }) };
-  // A little sooner than the attempt would end, which could not say why.
-  const patienceMs = 0.9 * connectTimeoutMs;
-  const ask = async () => ({ ...name, password: await given(password, patienceMs) });
+  const ask = async () => ({ ...name, password: await given(password, patienceMs(connectTimeoutMs)) });
   return { credentialsProvider: { type: 'async-credentials-provider', credentials: ask } };
 }
 
-async function given(password: PasswordProvider, patienceMs: number): Promise<string> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const fail = () => reject(new Error('the function that gives the password has not answered'));
-    timer = setTimeout(fail, patienceMs).unref();
-  });
-  try {
-    const answer: unknown = await Promise.race([password(), late]);
-    if (typeof answer === 'string') return answer;
-    throw new Error(
-      `the function that gives the password gave no string, but ${answer === null ? 'null' : typeof answer}`,
-    );
-  } finally {
-    clearTimeout(timer);
-  }
+function linkOptions({ tls }: ResolvedPool, endpoint: Endpoint): SocketOptions {
+  return {
+    ...endpoint,
+    ...(tls && { ...tls, tls: true }),
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
+    writableHighWaterMark: WRITABLE_HIGH_WATER_MARK,
+  } as unknown as SocketOptions;
 }
 
-/** How to reach any server of a pool: Redis itself, or a sentinel with its `tls`. */
+/** How a client of node-redis reaches a server of a pool that is only asked: a node of a cluster, or a sentinel with its `tls`. */
 export function socketOptions(
   pool: ResolvedPool,
   endpoint: Endpoint,
@@ -128,7 +122,6 @@ export function socketOptions(
     // A connection is made once. Whoever wants another makes it, which keeps every connection's state known.
     reconnectStrategy: false,
     connectTimeout: pool.connectTimeoutMs,
-    writableHighWaterMark: WRITABLE_HIGH_WATER_MARK,
     signal,
   };
   return options as NonNullable<RedisClientOptions['socket']>;

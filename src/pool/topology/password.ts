@@ -1,0 +1,19 @@
+import type { PasswordProvider } from '../../config/types.js';
+
+/** What a function that gives a password gives within `patienceMs`. */
+export async function given(password: PasswordProvider, patienceMs: number): Promise<string> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const fail = () => reject(new Error('the function that gives the password has not answered'));
+    timer = setTimeout(fail, patienceMs).unref();
+  });
+  try {
+    const answer: unknown = await Promise.race([password(), late]);
+    if (typeof answer === 'string') return answer;
+    throw new Error(
+      `the function that gives the password gave no string, but ${answer === null ? 'null' : typeof answer}`,
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,66 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
+import { RESP_TYPES } from 'redis';
+import { describe, expect, test } from 'vitest';
+import type { RedisPool } from '../../src/index.js';
+import { engineOn } from '../support/engine.js';
+import { eventually, useRedis } from '../support/redis.js';
+
+const server = useRedis();
+
+/** A pool that is connected, and the socket of its lane. */
+async function connected(): Promise<{ redis: RedisPool; socket: Socket }> {
+  const sockets: Socket[] = [];
+  const note = (message: unknown) => void sockets.push((message as { socket: Socket }).socket);
+  subscribe('net.client.socket', note);
+  const engine = engineOn(server().address);
+  await engine.connect();
+  unsubscribe('net.client.socket', note);
+  expect(sockets).toHaveLength(1);
+  // What waited for the connection is written in the turn in which it came.
+  await nextTurn();
+  return { redis: engine.getRedis(), socket: sockets[0] as Socket };
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('commands are written', () => {
+  test('in their order, when the socket takes no more for a while', async () => {
+    const { redis, socket } = await connected();
+    await server().freeze();
+    const big = 'x'.repeat(32 * 1024 * 1024);
+    const replies = [redis.set('big', big)];
+    await eventually(() => socket.writableNeedDrain);
+    for (let i = 0; i < 100; i++) {
+      replies.push(redis.append('order', `${i},`) as Promise<never>);
+      if (i % 10 === 0) await nextTurn();
+    }
+    await server().thaw();
+    await Promise.all(replies);
+    expect(await redis.get('order')).toBe(Array.from({ length: 100 }, (_, i) => `${i},`).join(''));
+    expect(await redis.strLen('big')).toBe(big.length);
+  });
+});
+
+test('a reply that is a Buffer stays as it is, whatever is read behind it', async () => {
+  const { redis } = await connected();
+  const buffers = redis.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+  const values = [3, 1_000, 70_000, 300_000].map((length, i) => Buffer.alloc(length, String(i)));
+  for (const [i, value] of values.entries()) await redis.set(`buffer:${i}`, value);
+  const kept = await Promise.all(values.map((_, i) => buffers.get(`buffer:${i}`)));
+  for (let i = 0; i < 50; i++) await redis.echo('y'.repeat(70_000));
+  for (const [i, value] of values.entries()) expect(value.equals(kept[i] as Buffer)).toBe(true);
+});
+
+test('a connection that the server ends is lost with what is owed, and made anew', async () => {
+  const { redis, socket } = await connected();
+  const own = await redis.clientId();
+  const owed = redis.xRead({ key: 'none', id: '$' }, { BLOCK: 0 }).catch((error: Error) => error);
+  await eventually(() => redis.stats().leases.inUse === 1);
+  await server().cli('CLIENT', 'KILL', 'TYPE', 'normal');
+  expect(await owed).toMatchObject({ code: 'LAGOON_CONNECTION' });
+  await eventually(() => socket.destroyed);
+  expect(await eventually(() => redis.clientId())).not.toBe(own);
+});
