@@ -2,6 +2,7 @@ import { CommandTimeoutError, ConnectionError } from '../errors.js';
 import type { Link } from './link.js';
 import { type CommandOwner, connectionLost, type PendingCommand } from './pending-command.js';
 import { CommandRing } from './ring.js';
+import { atEndOfTurn } from './turn-end.js';
 
 /** What a pipeline tells of its commands. */
 export interface PipelineEvents {
@@ -52,7 +53,7 @@ export class Pipeline implements CommandOwner {
     command.owner = this;
     this.#owed.push(command);
     this.#backlog.push(command);
-    this.#scheduleFlush();
+    if (!this.#flushScheduled) this.#openTurn();
     command.timeoutMs = timeoutMs;
     command.deadline = this.#turnStartedAt + timeoutMs;
     if (timeoutMs < this.#commandTimeoutMs) this.#expireAlone(command);
@@ -102,11 +103,26 @@ export class Pipeline implements CommandOwner {
     this.#events.settled(command, error);
   }
 
+  // Where no reply is owed Redis has nothing to do, and is not kept waiting: what is asked for in this tick is written behind
+  // it. What comes while replies are owed is gathered for longer: everything that is read in one turn shares a write.
+  #openTurn(): void {
+    if (this.#owed.size > 1 || !this.#link) {
+      this.#scheduleFlush();
+      return;
+    }
+    this.#beginTurn();
+    atEndOfTurn('write', this.#flushNow);
+  }
+
   #scheduleFlush(): void {
     if (this.#flushScheduled) return;
+    this.#beginTurn();
+    setImmediate(this.#flush, this.#link?.congested ?? false);
+  }
+
+  #beginTurn(): void {
     this.#flushScheduled = true;
     this.#turnStartedAt = performance.now();
-    setImmediate(this.#flush, this.#link?.congested ?? false);
   }
 
   #flush = (wasCongested: boolean): void => {
@@ -117,6 +133,8 @@ export class Pipeline implements CommandOwner {
     this.#backlog = [];
     link.write(backlog);
   };
+
+  #flushNow = (): void => this.#flush(false);
 
   #detach(error: Error): void {
     const link = this.#link;

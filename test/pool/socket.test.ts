@@ -22,11 +22,42 @@ async function connected(): Promise<{ redis: RedisPool; socket: Socket }> {
   return { redis: engine.getRedis(), socket: sockets[0] as Socket };
 }
 
+/** Resolves in the tick behind those that are due, and still in this turn of the event loop. */
+function nextTick(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
+}
+
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
 describe('commands are written', () => {
+  test('in the turn in which they are called, while no reply is owed, and together', async () => {
+    const { redis, socket } = await connected();
+    const before = socket.bytesWritten;
+    const pings = [redis.ping('a'), redis.ping('b')];
+    expect(socket.bytesWritten).toBe(before);
+    await nextTick();
+    const written = socket.bytesWritten - before;
+    expect(written).toBe(2 * '*2\r\n$4\r\nPING\r\n$1\r\na\r\n'.length);
+    expect(await Promise.all(pings)).toEqual(['a', 'b']);
+  });
+
+  test('at the end of the turn, while replies are owed: what several ticks ask for shares a write', async () => {
+    const { redis, socket } = await connected();
+    const first = redis.ping();
+    await nextTick();
+    const before = socket.bytesWritten;
+    const second = redis.ping();
+    await nextTick();
+    const third = redis.ping();
+    await nextTick();
+    expect(socket.bytesWritten).toBe(before);
+    await nextTurn();
+    expect(socket.bytesWritten - before).toBe(2 * '*1\r\n$4\r\nPING\r\n'.length);
+    await Promise.all([first, second, third]);
+  });
+
   test('in their order, when the socket takes no more for a while', async () => {
     const { redis, socket } = await connected();
     await server().freeze();
