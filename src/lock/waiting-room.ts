@@ -74,10 +74,20 @@ export class WaitingRoom {
         if (outcome instanceof Error) reject(outcome);
         else resolve(outcome);
       });
-      const timer =
-        waitMs === Number.POSITIVE_INFINITY
-          ? undefined
-          : setTimeout(() => this.#giveUp(waiter), Math.min(waitMs, MAX_TIMER_MS));
+      let timer: NodeJS.Timeout | undefined;
+      const giveUpAt = performance.now() + waitMs;
+      // Timers go by a coarse clock, which is some ms behind on a busy machine, and take 24 days at most.
+      const giveUpIn = (ms: number) => {
+        timer = setTimeout(
+          () => {
+            const leftMs = giveUpAt - performance.now();
+            if (leftMs > 0) giveUpIn(leftMs);
+            else this.#giveUp(waiter);
+          },
+          Math.min(Math.ceil(ms), MAX_TIMER_MS),
+        );
+      };
+      if (waitMs !== Number.POSITIVE_INFINITY) giveUpIn(waitMs);
       const stop =
         signal &&
         whenAborted(signal, () => {

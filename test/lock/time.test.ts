@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type Lock, LockLostError } from '../../src/index.js';
 import { failure } from '../support/engine.js';
 import { eventually, startProxy, useRedis } from '../support/redis.js';
@@ -17,6 +17,20 @@ function block(ms: number): void {
 function aborted(signal: AbortSignal): Promise<number> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(performance.now()), { once: true }));
 }
+
+test('a wait ends no sooner than asked for, even where timers fire early', async () => {
+  const locker = lockerOn(server());
+  const key = newKey();
+  const holder = await locker.obtain(key, '1m');
+  const { setTimeout: inTime } = globalThis;
+  const early = (fn: () => void, ms = 0) => inTime(fn, ms > 50 ? ms - 50 : ms);
+  const hasty = vi.spyOn(globalThis, 'setTimeout').mockImplementation(early as typeof setTimeout);
+  onTestFinished(() => hasty.mockRestore());
+  const askedAt = performance.now();
+  expect(await locker.obtain(key, '1m', 200)).toBeNull();
+  expect(performance.now() - askedAt).toBeGreaterThanOrEqual(200);
+  await holder?.release();
+});
 
 describe('validity', () => {
   test('counts from before the request was sent', async () => {
