@@ -49,9 +49,8 @@ export class LinkSocket extends EventEmitter {
       this.#socket = socket;
       const lose = (error: Error) => {
         const { isReady } = this;
-        const ended = this.#socket !== socket;
         this.#release();
-        if (isReady && !ended) this.emit('error', error);
+        if (isReady) this.emit('error', error);
         else reject(error);
       };
       const begin = async () => {

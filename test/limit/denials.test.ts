@@ -189,6 +189,7 @@ describe.each(['reset', 'reward'] as const)('a denial that is older than a %s', 
     const key = keys.at(-1) as string;
     const heard: string[] = [];
     const [denials, forgotten] = await readAtOnce(
+      server(),
       () => keys.map((each) => limiter.consume(each).finally(() => each === key && heard.push('denial'))),
       () => limiter[forget](key).finally(() => heard.push(forget)),
     );

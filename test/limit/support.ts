@@ -3,6 +3,7 @@ import type { PoolOptions, RateLimiter, RateLimiterOptions, RateLimitResult } fr
 import { decide, type State } from '../../src/limit/algorithms.js';
 import { type Quota, type RateLimitRule, resolveRule } from '../../src/limit/quota.js';
 import { resultOf } from '../../src/limit/result.js';
+import type { RedisServer } from '../../src/testing/index.js';
 import { poolOn } from '../lock/support.js';
 
 let keys = 0;
@@ -26,12 +27,17 @@ export function together<T>(count: number, call: (index: number) => Promise<T>):
 }
 
 /** Sends what `first` asks for, then what `second` does, and lets the process read no reply until all are there. */
-export async function readAtOnce<A, B>(first: () => A, second: () => B): Promise<[A, B]> {
+export async function readAtOnce<A, B>(server: RedisServer, first: () => A, second: () => B): Promise<[A, B]> {
+  await server.freeze();
   const one = first();
   await setImmediate();
   const other = second();
   await setImmediate();
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  await setImmediate();
+  // Without an await, in which replies could be read.
+  process.kill(server.pid, 'SIGCONT');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+  await server.thaw();
   return [one, other];
 }
 

@@ -208,6 +208,7 @@ describe.each(['reset', 'reward'] as const)('a wait for a key with a %s', (makeR
     const others = keys.slice(0, -1);
     // What is older than the room that was made is no reason to give up, either.
     const [{ given, wait }] = await readAtOnce(
+      server(),
       () => ({
         given: others.map((key) => failure(limiter.wait(key, { signal: stop.signal }))),
         wait: limiter.wait(last, { timeout: '1m' }),
