@@ -2,7 +2,7 @@ import type { RedisArgument } from 'redis';
 import { LagoonError } from '../errors.js';
 import type { Link } from './link.js';
 import type { LinkSocket } from './link-socket.js';
-import type { NodeRedisClient } from './node-redis.js';
+import type { CommandArgs, NodeRedisClient } from './node-redis.js';
 import { PendingCommand } from './pending-command.js';
 
 type Queue = ReturnType<NodeRedisClient['_getQueue']>;
@@ -38,6 +38,13 @@ export class QueueLink implements Link {
 
   get congested(): boolean {
     return this.#queue.isWaitingToWrite();
+  }
+
+  /** Says what comes before all commands, while the client is not ready to send any; gives the answers, one by one. */
+  say(commands: readonly CommandArgs[]): Promise<unknown>[] {
+    const answers = commands.map((args) => this.#queue.addCommand<unknown>(args));
+    this.#socket.write(this.#queue.commandsToWrite());
+    return answers;
   }
 
   write(commands: readonly PendingCommand[]): void {

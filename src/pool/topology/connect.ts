@@ -33,10 +33,8 @@ export function at(endpoint: Endpoint, error: Error): Error {
 async function open(pool: ResolvedPool, endpoint: Endpoint, signal: AbortSignal): Promise<QueueLink> {
   const giveUpAt = performance.now() + patienceMs(pool.connectTimeoutMs);
   const client = newClient({ maintNotifications: 'disabled' });
-  const socket: LinkSocket = new LinkSocket(linkOptions(pool, endpoint), () =>
-    handshake(pool, client, socket, giveUpAt - performance.now()),
-  );
-  const link = new QueueLink(client, socket);
+  const socket = new LinkSocket(linkOptions(pool, endpoint), () => handshake(pool, link, giveUpAt - performance.now()));
+  const link: QueueLink = new QueueLink(client, socket);
   const stop = () => link.destroy(signal.reason);
   signal.addEventListener('abort', stop, { once: true });
   try {
@@ -98,10 +96,13 @@ export function credentials(
   return { credentialsProvider: { type: 'async-credentials-provider', credentials: ask } };
 }
 
+function reach(endpoint: Endpoint, tls: ResolvedPool['tls']) {
+  return { ...endpoint, ...(tls && { ...tls, tls: true }) };
+}
+
 function linkOptions({ tls }: ResolvedPool, endpoint: Endpoint): SocketOptions {
   return {
-    ...endpoint,
-    ...(tls && { ...tls, tls: true }),
+    ...reach(endpoint, tls),
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
@@ -117,8 +118,7 @@ export function socketOptions(
   tls = pool.tls,
 ): NonNullable<RedisClientOptions['socket']> {
   const options = {
-    ...endpoint,
-    ...(tls && { ...tls, tls: true }),
+    ...reach(endpoint, tls),
     // A connection is made once. Whoever wants another makes it, which keeps every connection's state known.
     reconnectStrategy: false,
     connectTimeout: pool.connectTimeoutMs,

@@ -1,6 +1,5 @@
 import type { ResolvedPool } from '../../config/types.js';
-import type { LinkSocket } from '../link-socket.js';
-import type { NodeRedisClient } from '../node-redis.js';
+import type { QueueLink } from '../queue-link.js';
 import { given } from './password.js';
 
 /**
@@ -10,18 +9,14 @@ import { given } from './password.js';
  */
 export async function handshake(
   { username = 'default', password, clientName, database }: ResolvedPool,
-  client: NodeRedisClient,
-  socket: LinkSocket,
+  link: QueueLink,
   patienceMs: number,
 ): Promise<void> {
   const secret = typeof password === 'function' ? await given(password, patienceMs) : password;
   const auth = secret ? ['AUTH', username, secret] : [];
-  const queue = client._getQueue();
-  const said: Promise<unknown>[] = [queue.addCommand(['HELLO', '3', ...auth, 'SETNAME', clientName])];
-  if (database !== 0) said.push(queue.addCommand(['SELECT', String(database)]));
-  // Redis knows it since version 7.2, and not every user may say it.
-  const optional = queue.addCommand(['CLIENT', 'SETINFO', 'LIB-NAME', 'lagoon']);
-  said.push((optional as Promise<unknown>).catch(() => undefined));
-  socket.write(queue.commandsToWrite());
-  await Promise.all(said);
+  const needed = [['HELLO', '3', ...auth, 'SETNAME', clientName]];
+  if (database !== 0) needed.push(['SELECT', String(database)]);
+  const answers = link.say([...needed, ['CLIENT', 'SETINFO', 'LIB-NAME', 'lagoon']]);
+  // Redis knows the last since version 7.2, and not every user may say it.
+  await Promise.all(answers.map((answer, i) => (i < needed.length ? answer : answer.catch(() => undefined))));
 }
