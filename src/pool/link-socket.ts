@@ -20,8 +20,6 @@ export class LinkSocket extends EventEmitter {
   isOpen = false;
   /** Whether commands may be sent: the handshake is over. */
   isReady = false;
-  /** How often it became ready. */
-  socketEpoch = 0;
   readonly #options: SocketOptions;
   readonly #handshake: () => Promise<unknown>;
   #socket: Socket | undefined;
@@ -57,7 +55,6 @@ export class LinkSocket extends EventEmitter {
         await this.#handshake();
         if (this.#socket !== socket) return;
         this.isReady = true;
-        this.socketEpoch++;
         this.emit('ready');
         resolve();
       };

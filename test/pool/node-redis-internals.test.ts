@@ -27,7 +27,6 @@ describe('what src/pool/queue-link.ts relies on inside node-redis', () => {
     const socket = Object.assign(new EventEmitter(), {
       isOpen: true,
       isReady: true,
-      socketEpoch: 1,
       write: (chunks: Iterable<readonly string[]>) => written.push(...[...chunks].flat()),
       destroy: () => socket.emit('end'),
     });
