@@ -138,7 +138,9 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
 
   #submitTogether(commands: readonly PendingCommand[]): LagoonError | undefined {
     if (this.#over) return overError();
-    for (const command of commands) this.#submit(command, this.#options.timeoutMs);
+    const { signal, timeoutMs } = this.#options;
+    this.#lease.submitTogether(commands, timeoutMs);
+    if (signal) abortWith(signal, commands, this.#lease);
     const [first] = commands;
     // A pipeline has no chain, and leaves what is watched as it is.
     if (first?.chain) {

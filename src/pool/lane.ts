@@ -53,6 +53,12 @@ export class Lane {
     if (this.#link === undefined) void this.connect();
   }
 
+  /** As {@link submit}, of commands that are to go out together. */
+  submitTogether(commands: readonly PendingCommand[], timeoutMs?: number): void {
+    this.#pipeline.submitTogether(commands, timeoutMs);
+    if (this.#link === undefined) void this.connect();
+  }
+
   /** Ends one command for its caller; see {@link Pipeline.abandon}. */
   abandon(command: PendingCommand, error: Error): void {
     this.#pipeline.abandon(command, error);

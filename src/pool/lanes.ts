@@ -65,7 +65,7 @@ export class Lanes {
   /** Sends `commands` one behind the other on one lane. */
   submitTogether(commands: readonly PendingCommand[], timeoutMs?: number): Lane {
     const lane = this.#lightest(false);
-    for (const command of commands) lane.submit(command, timeoutMs);
+    lane.submitTogether(commands, timeoutMs);
     this.#connectWith(lane);
     return lane;
   }

@@ -46,6 +46,12 @@ export class Lease {
     if (this.link.lost) this.#failUnsent(this.link.lost);
   }
 
+  /** As {@link submit}, of commands that are to go out together. */
+  submitTogether(commands: readonly PendingCommand[], timeoutMs?: number): void {
+    this.#pipeline.submitTogether(commands, timeoutMs);
+    if (this.link.lost) this.#failUnsent(this.link.lost);
+  }
+
   abandon(command: PendingCommand, error: Error): void {
     this.#pipeline.abandon(command, error);
   }

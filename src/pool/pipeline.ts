@@ -2,6 +2,7 @@ import { CommandTimeoutError, ConnectionError } from '../errors.js';
 import type { Link } from './link.js';
 import { type CommandOwner, connectionLost, type PendingCommand } from './pending-command.js';
 import { CommandRing } from './ring.js';
+import { Solitude } from './solitude.js';
 import { atEndOfTurn } from './turn-end.js';
 
 /** What a pipeline tells of its commands. */
@@ -30,6 +31,7 @@ export class Pipeline implements CommandOwner {
   #link: Link | undefined;
   #lost: Error | undefined;
   #flushScheduled = false;
+  readonly #solitude = new Solitude();
   #turnStartedAt = 0;
   #watch: NodeJS.Timeout | undefined;
   #watchedAt = 0;
@@ -53,11 +55,18 @@ export class Pipeline implements CommandOwner {
     command.owner = this;
     this.#owed.push(command);
     this.#backlog.push(command);
-    if (!this.#flushScheduled) this.#openTurn();
+    const atOnce = !this.#flushScheduled && this.#openTurn();
     command.timeoutMs = timeoutMs;
     command.deadline = this.#turnStartedAt + timeoutMs;
     if (timeoutMs < this.#commandTimeoutMs) this.#expireAlone(command);
     else if (!this.#watch) this.#startWatch();
+    if (atOnce) this.#flush(false);
+  }
+
+  /** As {@link submit}, of commands that are to go out together. */
+  submitTogether(commands: readonly PendingCommand[], timeoutMs?: number): void {
+    if (commands.length > 1) this.#solitude.end();
+    for (const command of commands) this.submit(command, timeoutMs);
   }
 
   /** From now on commands go over `link`. */
@@ -103,15 +112,20 @@ export class Pipeline implements CommandOwner {
     this.#events.settled(command, error);
   }
 
-  // Where no reply is owed Redis has nothing to do, and is not kept waiting: what is asked for in this tick is written behind
-  // it. What comes while replies are owed is gathered for longer: everything that is read in one turn shares a write.
-  #openTurn(): void {
+  /**
+   * Whether what opens the turn is to be written at once, because it is likely to be all. Where no reply is owed, Redis has nothing
+   * to do and is not kept waiting: what is asked for in this tick is written behind it. What comes while replies are owed is
+   * gathered for longer: everything that is read in one turn shares a write.
+   */
+  #openTurn(): boolean {
     if (this.#owed.size > 1 || !this.#link) {
       this.#scheduleFlush();
-      return;
+      return false;
     }
     this.#beginTurn();
+    if (this.#solitude.isLikely) return true;
     atEndOfTurn('write', this.#flushNow);
+    return false;
   }
 
   #scheduleFlush(): void {
@@ -131,6 +145,7 @@ export class Pipeline implements CommandOwner {
     if (this.#backlog.length === 0 || !link || (wasCongested && link.congested)) return;
     const backlog = this.#backlog;
     this.#backlog = [];
+    this.#solitude.sent(backlog.length, this.#owed.size - backlog.length);
     link.write(backlog);
   };
 

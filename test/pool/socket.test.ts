@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { RESP_TYPES } from 'redis';
 import { describe, expect, test } from 'vitest';
-import type { RedisPool } from '../../src/index.js';
+import { InvalidArgumentError, type RedisPool } from '../../src/index.js';
 import { engineOn } from '../support/engine.js';
 import { eventually, useRedis } from '../support/redis.js';
 
@@ -56,6 +56,58 @@ describe('commands are written', () => {
     await nextTurn();
     expect(socket.bytesWritten - before).toBe(2 * '*1\r\n$4\r\nPING\r\n'.length);
     await Promise.all([first, second, third]);
+  });
+
+  describe('after a series that came one at a time,', () => {
+    const PING = '*1\r\n$4\r\nPING\r\n'.length;
+
+    /** As above, behind that series; `written` says how many bytes were since. */
+    async function lonely() {
+      const { redis, socket } = await connected();
+      for (let i = 0; i < 8; i++) await redis.ping();
+      const before = socket.bytesWritten;
+      return { redis, written: () => socket.bytesWritten - before };
+    }
+
+    test('at once', async () => {
+      const { redis, written } = await lonely();
+      const alone = redis.ping();
+      expect(written()).toBe(PING);
+      await alone;
+    });
+
+    test('if others come with the first after all, those together, and the next ones too', async () => {
+      const { redis, written } = await lonely();
+      const replies = [redis.echo('a'), redis.echo('b'), redis.echo('c')];
+      const ECHO = '*2\r\n$4\r\nECHO\r\n$1\r\na\r\n'.length;
+      expect(written()).toBe(ECHO);
+      await nextTick();
+      expect(written()).toBe(ECHO);
+      expect(await Promise.all(replies)).toEqual(['a', 'b', 'c']);
+      expect(written()).toBe(3 * ECHO);
+      const later = [redis.ping(), redis.ping()];
+      expect(written()).toBe(3 * ECHO);
+      await nextTick();
+      expect(written()).toBe(3 * ECHO + 2 * PING);
+      await Promise.all(later);
+    });
+
+    test('a transaction in one piece', async () => {
+      const { redis, written } = await lonely();
+      const replies = redis.multi().set('one', 'piece').get('one').exec();
+      expect(written()).toBe(0);
+      await nextTick();
+      const whole = written();
+      expect(await replies).toEqual(['OK', 'piece']);
+      expect(whole).toBe(written());
+    });
+
+    test('what cannot be encoded is refused, and the connection stays in step', async () => {
+      const { redis, written } = await lonely();
+      await expect(redis.set('key', 7n as never)).rejects.toBeInstanceOf(InvalidArgumentError);
+      expect(written()).toBe(0);
+      expect(await redis.echo('after it')).toBe('after it');
+    });
   });
 
   test('in their order, when the socket takes no more for a while', async () => {
