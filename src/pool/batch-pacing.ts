@@ -1,4 +1,5 @@
 import type { ScriptTarget } from './script.js';
+import { Solitude } from './solitude.js';
 
 /**
  * Keeps Redis at work while this process is. Whoever has a reply asks again, so batches whose replies came together would be
@@ -11,6 +12,7 @@ export class BatchPacing {
   #owed = 0;
   /** What gives callers the replies that came at once. */
   #arrived: (() => void)[] = [];
+  readonly #solitude = new Solitude();
 
   /** That of a pool: scripts have batches of their own, but one Redis. */
   static of(core: ScriptTarget): BatchPacing {
@@ -22,7 +24,14 @@ export class BatchPacing {
     return pacing;
   }
 
-  sent(): void {
+  /** Whether a call that is made now is likely to be the only one of its turn. */
+  get isSolitary(): boolean {
+    return this.#owed === 0 && this.#solitude.isLikely;
+  }
+
+  /** A batch of so many calls is sent. */
+  sent(calls: number): void {
+    this.#solitude.sent(calls, this.#owed);
     this.#owed++;
   }
 

@@ -8,6 +8,7 @@ import {
   encodeAllKeys,
   encodeArguments,
   encodeKeys,
+  evalsha,
   evaluate,
   type Script,
   type ScriptArgument,
@@ -35,7 +36,10 @@ interface Batch {
   usual: boolean;
 }
 
-/** Gathers the calls of one script that are made in one turn of the event loop into shared script calls. */
+/**
+ * Gathers the calls of one script that are made in one turn of the event loop into shared script calls. One that is likely to
+ * be alone in its turn is sent at once, by itself.
+ */
 export class ScriptBatcher {
   readonly #core: ScriptTarget;
   readonly #pacing: BatchPacing;
@@ -56,7 +60,7 @@ export class ScriptBatcher {
     this.#most = most;
   }
 
-  /** A call as {@link add}, and how it ended. An aborted one is not sent, or its reply is dropped if it was. */
+  /** A call, and how it ended. An aborted one is not sent, or its reply is dropped if it was. */
   run(
     keys: readonly RedisArgument[],
     args: readonly ScriptArgument[],
@@ -64,19 +68,60 @@ export class ScriptBatcher {
     shared?: SharedPart,
   ): Promise<unknown> {
     if (signal?.aborted) return Promise.reject(aborted(signal));
+    if (this.#pacing.isSolitary) return this.#sendAlone(keys, args, shared, signal ? { signal } : NO_OPTIONS);
     return new Promise((resolve, reject) => {
       const call: BatchedCall = { settle: resolve, fail: reject };
-      const batch = this.add(keys, args, call, shared);
+      const batch = this.#gather(keys, args, call, shared);
       if (signal) this.#watch(batch, call, signal);
     });
   }
 
   /**
-   * Adds one call to this turn's batch.
+   * A call whose maker is told how it ended.
    *
    * @throws {InvalidArgumentError} if a key or an argument cannot be sent.
    */
   add(
+    keys: readonly RedisArgument[],
+    args: readonly ScriptArgument[],
+    call: ScriptCall,
+    shared: SharedPart | undefined,
+  ): void {
+    if (!this.#pacing.isSolitary) this.#gather(keys, args, call, shared);
+    else {
+      this.#sendAlone(keys, args, shared, NO_OPTIONS).then(
+        (reply) => call.settle(reply),
+        (error) => call.fail(error),
+      );
+    }
+  }
+
+  #sendAlone(
+    keys: readonly RedisArgument[],
+    args: readonly ScriptArgument[],
+    shared: SharedPart | undefined,
+    options: CommandOptions,
+  ): Promise<unknown> {
+    if (shared !== this.#shared) this.#share(shared);
+    const command = evalsha(this.#script, this.#sharedKeys.length + keys.length);
+    command.push(...this.#sharedKeys);
+    encodeKeys(keys, this.#core.config.keyPrefix, command);
+    command.push(...this.#sharedArgs);
+    if (args !== this.#script.usual) encodeArguments(args, command);
+    this.#pacing.sent(1);
+    const use = (reply: unknown) => {
+      this.#pacing.answered(nothing);
+      return onlyReply(reply, command);
+    };
+    const fail = (error: Error) => {
+      this.#pacing.answered(nothing);
+      throw error;
+    };
+    return evaluate(this.#core, this.#script, command, options, use, fail);
+  }
+
+  /** Adds one call to this turn's batch. */
+  #gather(
     keys: readonly RedisArgument[],
     args: readonly ScriptArgument[],
     call: ScriptCall,
@@ -134,15 +179,16 @@ export class ScriptBatcher {
 
   #send(batch: Batch): void {
     const { calls, keys, args } = batch;
-    this.#pacing.sent();
+    this.#pacing.sent(calls.length);
     const use = (replies: unknown) =>
       this.#pacing.answered(() => deliver(calls, replies, (i) => this.#commandOf(batch, i)));
-    evaluate(this.#core, this.#script, keys, args, NO_OPTIONS, use).catch((error) =>
+    const fail = (error: Error) =>
       this.#pacing.answered(() => {
         if (calls.length > 1 && isKeyRefused(error)) this.#sendEach(batch);
         else for (const call of calls) call.fail(error);
-      }),
-    );
+      });
+    const command = [...evalsha(this.#script, keys.length), ...keys, ...args];
+    void evaluate(this.#core, this.#script, command, NO_OPTIONS, use, fail);
   }
 
   // Of some keys of a batch its user may use only some: whose they are must not be the trouble of the others.
@@ -164,7 +210,7 @@ export class ScriptBatcher {
   /** One call of a batch as it would have been sent alone. */
   #commandOf(batch: Batch, i: number): RedisArgument[] {
     const keys = this.#keysOf(batch, i);
-    return ['EVALSHA', this.#script.sha, String(keys.length), ...keys];
+    return [...evalsha(this.#script, keys.length), ...keys];
   }
 
   #watch(batch: Batch, call: BatchedCall, signal: AbortSignal): void {
@@ -231,13 +277,24 @@ export async function callAlone<Reply>(
   const allKeys = encodeAllKeys(keys, shared, core.config.keyPrefix);
   const allArgs = encodeArguments(args, shared ? encodeArguments(shared.args, []) : []);
   const { batch, transform = (own: unknown) => own as Reply } = script;
-  return evaluate(core, script, allKeys, allArgs, options, (reply) => {
-    if (batch === undefined) return transform(reply);
-    const [own] = repliesOf(reply, 1);
-    if (own instanceof ErrorReply) throw replyError(own);
-    return transform(own);
-  });
+  const command = [...evalsha(script, allKeys.length), ...allKeys, ...allArgs];
+  return evaluate(core, script, command, options, (reply) =>
+    transform(batch === undefined ? reply : onlyReply(reply, command)),
+  );
 }
+
+/**
+ * The reply of a batched script to the one call that it was sent for.
+ *
+ * @throws {ReplyError} if the call failed. {@link LagoonError} if there is not one reply.
+ */
+function onlyReply(reply: unknown, command: readonly RedisArgument[]): unknown {
+  const [own] = repliesOf(reply, 1);
+  if (own instanceof ErrorReply) throw replyError(own, command);
+  return own;
+}
+
+function nothing(): void {}
 
 /**
  * The replies of a batched script to so many calls; node-redis's error where a call failed. To one call, what is no array

@@ -18,6 +18,7 @@ export interface ScriptDefinition<Reply> {
    * The script then serves any number of calls: their keys and arguments stand one behind the other in KEYS and ARGV, and
    * it returns an array with one reply per call, where an error (`redis.error_reply`) is the error of that call alone. To a
    * call that is alone it may return the reply itself, unless that is an array: an array costs Redis as much as a command.
+   * Where calls have come one at a time for a while, the first of a turn goes ahead of the others.
    */
   readonly batch?: number;
   /** The arguments of most calls, if there are such: where all that share a script call have this very array, ARGV has none of it. */
@@ -130,22 +131,33 @@ export function encodeAllKeys(
 /** What a script is sent to: one server, or all that a pool leads to. */
 export type ScriptTarget = Pick<PoolCore, 'config' | 'submit'>;
 
-/** Sends a script: EVALSHA, and EVAL for this call if the server does not know it. Resolves with what `use` makes of the reply. */
+/** The command that calls a script on so many keys, up to its operands: keys and arguments as they are sent. */
+export function evalsha(script: Script, keys: number): RedisArgument[] {
+  return ['EVALSHA', script.sha, String(keys)];
+}
+
+/**
+ * Sends what {@link evalsha} makes, and EVAL for this call if the server does not know the script. Resolves with what `use` makes
+ * of the reply, or `fail` of the error; default: it rejects with it.
+ */
 export function evaluate<T>(
   core: ScriptTarget,
   script: Script,
-  keys: readonly RedisArgument[],
-  args: readonly RedisArgument[],
+  command: readonly RedisArgument[],
   options: CommandOptions,
   use: (reply: unknown) => T,
+  fail: (error: Error) => T = rethrow,
 ): Promise<T> {
-  const command = (name: string, source: string) => [name, source, String(keys.length), ...keys, ...args];
-  return core.submit(command('EVALSHA', script.sha), undefined, options).then(use, (error) => {
+  return core.submit(command, undefined, options).then(use, (error) => {
     if (error instanceof ReplyError && error.replyCode === 'NOSCRIPT') {
-      return core.submit(command('EVAL', script.lua), undefined, options).then(use);
+      return core.submit(['EVAL', script.lua, ...command.slice(2)], undefined, options).then(use, fail);
     }
-    throw error;
+    return fail(error);
   });
+}
+
+function rethrow(error: Error): never {
+  throw error;
 }
 
 function prefixed(prefix: string, key: RedisArgument): RedisArgument {

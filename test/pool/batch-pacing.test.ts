@@ -6,7 +6,7 @@ import { BatchPacing } from '../../src/pool/batch-pacing.js';
 function underWay(batches: number) {
   const pacing = new BatchPacing();
   const given: number[] = [];
-  for (let i = 0; i < batches; i++) pacing.sent();
+  for (let i = 0; i < batches; i++) pacing.sent(1);
   const answer = (...numbers: number[]) => {
     for (const number of numbers) pacing.answered(() => given.push(number));
   };
@@ -20,7 +20,7 @@ describe('batches that are answered at once', () => {
     await Promise.resolve();
     expect(given).toEqual([1, 2]);
     const whenWritten = nextTurn().then(() => given.slice());
-    pacing.sent();
+    pacing.sent(1);
     expect(await whenWritten).toEqual([1, 2]);
     await nextTurn();
     expect(given).toEqual([1, 2, 3, 4]);

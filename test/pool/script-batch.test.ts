@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { AbortError, ClosedError, defineScript, Registry, ReplyError } from '../../src/index.js';
+import { AbortError, ClosedError, defineScript, InvalidArgumentError, Registry, ReplyError } from '../../src/index.js';
 import { useRedis } from '../support/redis.js';
 import { commandCalls, failure, usePools } from './support.js';
 
@@ -48,6 +48,25 @@ describe('a batched script', () => {
     );
     expect(replies).toEqual([1, 2, 4, 4]);
     expect(await scriptCalls()).toEqual({ evalsha: 1, eval: 0 });
+  });
+
+  test('sends the first of a turn ahead after a series that came one at a time, and the others together', async () => {
+    const pool = await ready();
+    const add = (key: string) => pool.runScript(LIMITED, [key], [1, 100]);
+    for (let i = 0; i < 8; i++) await add('a');
+    expect(await Promise.all(['a', 'b', 'a'].map(add))).toEqual([9, 1, 10]);
+    expect(await scriptCalls()).toEqual({ evalsha: 8 + 2, eval: 0 });
+    expect(await Promise.all(['a', 'b', 'a'].map(add))).toEqual([11, 2, 12]);
+    expect(await scriptCalls()).toEqual({ evalsha: 8 + 3, eval: 0 });
+  });
+
+  test('refuses a call that cannot be encoded in the middle of such a series, and goes on', async () => {
+    const pool = await ready();
+    const add = (key: unknown, step: unknown = 1) => pool.runScript(LIMITED, [key as string], [step as number, 100]);
+    for (let i = 0; i < 8; i++) await add('a');
+    await expect(add(7)).rejects.toBeInstanceOf(InvalidArgumentError);
+    await expect(add('a', {})).rejects.toBeInstanceOf(InvalidArgumentError);
+    expect(await add('a')).toBe(9);
   });
 
   test('a call that cannot be encoded is refused alone, and shifts nothing for the others', async () => {
