@@ -1,4 +1,5 @@
 import type { ScriptCall } from '../pool/script.js';
+import { Solitude } from '../pool/solitude.js';
 import { atEndOfTurn } from '../pool/turn-end.js';
 import { nameOf } from './denials.js';
 import type { Plan } from './plan.js';
@@ -46,7 +47,7 @@ class Ask implements ScriptCall<DecideReply> {
 
 /**
  * Asks Redis for decisions. Calls of one turn of the event loop on the same key are asked for as one, and answered as if
- * they had come one after the other.
+ * they had come one after the other. One that is likely to be alone in its turn is asked for at once.
  */
 export class Decisions {
   readonly #plan: Plan;
@@ -55,6 +56,9 @@ export class Decisions {
   /** What this turn asks for, by {@link nameOf}. */
   #asks = new Map<string, Ask>();
   readonly #flushSoon = () => this.#flush();
+  /** Asks that Redis has not answered. */
+  #owed = 0;
+  readonly #solitude = new Solitude();
 
   constructor(plan: Plan, store: LimitStore, verdicts: Verdicts) {
     this.#plan = plan;
@@ -70,8 +74,15 @@ export class Decisions {
       asked.callers.push(resolveOfNew);
       return promise;
     }
-    if (this.#asks.size === 0) atEndOfTurn('gather', this.#flushSoon);
-    this.#asks.set(name, new Ask(this, key, cost, resolveOfNew));
+    const ask = new Ask(this, key, cost, resolveOfNew);
+    if (this.#asks.size === 0) {
+      if (this.#owed === 0 && this.#solitude.isLikely) {
+        this.#send(ask, performance.now());
+        return promise;
+      }
+      atEndOfTurn('gather', this.#flushSoon);
+    }
+    this.#asks.set(name, ask);
     return promise;
   }
 
@@ -91,6 +102,7 @@ export class Decisions {
   /** What Redis decided of calls that were asked for together. */
   answer({ key, cost, callers, sentAt }: Ask, reply: DecideReply): void {
     const { quotas } = this.#plan;
+    this.#owed--;
     this.#verdicts.decided();
     if (typeof reply === 'number') {
       acceptAll(quotas[0] as Quota, cost, reply, callers);
@@ -107,6 +119,7 @@ export class Decisions {
 
   /** Why calls that were asked for together were not decided. */
   fail({ key, cost, callers }: Ask, error: Error): void {
+    this.#owed--;
     for (const resolve of callers) {
       try {
         resolve(this.#verdicts.failed(key, cost, 1, error));
@@ -120,12 +133,16 @@ export class Decisions {
     const asks = this.#asks;
     this.#asks = new Map();
     const sentAt = performance.now();
+    for (const ask of asks.values()) this.#send(ask, sentAt);
+  }
+
+  #send(ask: Ask, sentAt: number): void {
     const { decide, shared } = this.#plan;
-    for (const ask of asks.values()) {
-      ask.sentAt = sentAt;
-      const args = callArguments(ask.callers.length, ask.cost);
-      this.#store.callScript(decide, this.#plan.keysOf(ask.key), args, ask, shared);
-    }
+    const { key, cost, callers } = ask;
+    ask.sentAt = sentAt;
+    this.#solitude.sent(callers.length, this.#owed);
+    this.#owed++;
+    this.#store.callScript(decide, this.#plan.keysOf(key), callArguments(callers.length, cost), ask, shared);
   }
 }
 

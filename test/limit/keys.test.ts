@@ -96,6 +96,16 @@ describe('script calls', () => {
     expect(await scriptCalls(server())).toBe(1);
   });
 
+  test('of one turn are two, and decided in their order, after a series that came one at a time', async () => {
+    const limiter = limiterOn(server(), { limit: 14, period: '1h' });
+    for (let i = 0; i < 9; i++) await limiter.consume('lonely');
+    await server().cli('CONFIG', 'RESETSTAT');
+    const results = await together(10, () => limiter.consume('lonely'));
+    expect(results.map(({ remaining }) => remaining)).toEqual([4, 3, 2, 1, 0, 0, 0, 0, 0, 0]);
+    expect(allowedOf(results)).toBe(5);
+    expect(await scriptCalls(server())).toBe(2);
+  });
+
   test('of different keys in one turn are shared', async () => {
     const limiter = limiterOn(server(), { limit: 3, period: '1h' });
     await limiter.consume(newKey());
