@@ -27,8 +27,8 @@ export interface Held {
 }
 
 const TOKEN_CHARACTERS = 22;
-/** So many are drawn at once; not more, as each keeps the text of all alive. */
-const TOKENS = 64;
+/** So many are drawn at once, as that costs as much as a lock; not more, as each keeps the text of all alive. */
+const TOKENS = 256;
 let tokens = '';
 let used = 0;
 
