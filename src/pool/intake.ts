@@ -8,6 +8,8 @@ export class Intake {
   readonly #code: string;
   readonly #most: number;
   #pending = 0;
+  /** As `closing` says, at a fraction of the cost of its getters. */
+  #isClosing = false;
   #onIdle: (() => void) | undefined;
 
   /** @param most pieces of work that may be pending at once. */
@@ -23,7 +25,7 @@ export class Intake {
 
   /** Counts `count` pieces of work as pending; returns why not, if the pool is closed, full, or the signal is aborted. */
   enter(signal?: AbortSignal, count = 1, whileClosing = false): LagoonError | undefined {
-    if (this.closing.signal.aborted && !whileClosing) return this.#closed();
+    if (this.#isClosing && !whileClosing) return this.#closed();
     if (signal?.aborted) return aborted(signal);
     if (this.#pending + count > this.#most) {
       return new PoolOverloadedError(
@@ -43,6 +45,7 @@ export class Intake {
   /** Stops intake, and waits at most `timeoutMs` for what is pending. Resolves to the reason for what is left. */
   async close(timeoutMs: number): Promise<ClosedError> {
     const reason = this.#closed();
+    this.#isClosing = true;
     this.closing.abort(reason);
     await this.#idle(timeoutMs);
     return reason;
