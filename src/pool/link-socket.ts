@@ -65,24 +65,31 @@ export class LinkSocket extends EventEmitter {
     });
   }
 
-  /** Whether it takes no more until it has told of `drain`. */
-  get isFull(): boolean {
-    return this.#socket?.writableNeedDrain ?? false;
+  /** Whether what is written goes out now; if it is full, it tells of `drain` when it is not any more. */
+  get takesMore(): boolean {
+    const socket = this.#socket;
+    return socket?.writable === true && !socket.writableNeedDrain;
   }
 
-  /** Writes chunks now: the first, and what follows until the socket is full. */
+  /** Writes chunks now: the first, and what follows until it is full. */
   write(chunks: Iterable<readonly RedisArgument[]>): void {
-    const socket = this.#socket;
-    if (!socket?.writable) return;
+    if (!this.#socket?.writable) return;
     for (const chunk of chunks) {
-      // Corking costs as much as the rest for what is in one piece, as it mostly is.
-      if (chunk.length === 1) socket.write(chunk[0] as RedisArgument);
-      else {
-        socket.cork();
-        for (const part of chunk) socket.write(part);
-        socket.uncork();
-      }
-      if (socket.writableNeedDrain) break;
+      this.writeChunk(chunk);
+      if (!this.takesMore) break;
+    }
+  }
+
+  /** Writes one chunk now. */
+  writeChunk(chunk: readonly RedisArgument[]): void {
+    const socket = this.#socket;
+    if (!socket) return;
+    // Corking costs as much as the rest for what is in one piece, as it mostly is.
+    if (chunk.length === 1) socket.write(chunk[0] as RedisArgument);
+    else {
+      socket.cork();
+      for (const part of chunk) socket.write(part);
+      socket.uncork();
     }
   }
 

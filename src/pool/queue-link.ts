@@ -19,6 +19,8 @@ export class QueueLink implements Link {
   onLost: ((error: Error) => void) | undefined;
   onClosed: (() => void) | undefined;
   readonly #queue: Queue;
+  /** Takes the commands from the queue one by one, encoded, which from then on await their replies. */
+  readonly #take: () => Generator<readonly RedisArgument[], void>;
   readonly #socket: LinkSocket;
   #lost: Error | undefined;
 
@@ -27,7 +29,8 @@ export class QueueLink implements Link {
     this.#queue = client._getQueue();
     this.#socket = socket;
     client._insertSocket(socket as unknown as Parameters<NodeRedisClient['_insertSocket']>[0]);
-    coalesceWrites(this.#queue);
+    this.#take = this.#queue.commandsToWrite.bind(this.#queue);
+    this.#queue.commandsToWrite = (() => coalesced(this.#take())) as Queue['commandsToWrite'];
     client.on('error', (error: Error) => this.destroy(error));
     client.on('end', () => this.destroy(new LagoonError('LAGOON_CONNECTION', 'the connection was closed')));
   }
@@ -53,7 +56,15 @@ export class QueueLink implements Link {
     const all = (waiting.length > 0 ? waiting.concat(commands as never) : commands) as unknown as QueueElement[];
     this.#queue.prependCommandsToWrite(all);
     // Else node-redis does: when the socket has drained, or with what its client itself has to say.
-    if (waiting.length === 0 && !this.#socket.isFull) this.#socket.write(this.#queue.commandsToWrite());
+    if (waiting.length > 0 || !this.#socket.takesMore) return;
+    if (commands.length === 1) this.#writeOne();
+    else this.#socket.write(this.#queue.commandsToWrite());
+  }
+
+  // What is alone has nothing to be joined with.
+  #writeOne(): void {
+    const { value } = this.#take().next();
+    if (value) this.#socket.writeChunk(value);
   }
 
   withdraw(): PendingCommand[] {
@@ -85,25 +96,9 @@ export class QueueLink implements Link {
 const CHUNK_CHARACTERS = 64 * 1024;
 
 /** Joins the commands of a turn into large chunks: one stream write for each command costs more than encoding it. */
-function coalesceWrites(queue: Queue): void {
-  const commandsToWrite = queue.commandsToWrite.bind(queue);
-  const coalesced = () => {
-    const commands = commandsToWrite();
-    const first = commands.next();
-    const second = commands.next();
-    // One that is alone has nothing to be joined with.
-    if (second.done) return first.done ? [] : [first.value];
-    return chunks([...(first.value ?? []), ...second.value], commands);
-  };
-  queue.commandsToWrite = coalesced as unknown as Queue['commandsToWrite'];
-}
-
-function* chunks(
-  begun: readonly RedisArgument[],
-  rest: Iterator<readonly RedisArgument[], unknown>,
-): Generator<RedisArgument[]> {
+function* coalesced(commands: Iterable<readonly RedisArgument[]>): Generator<RedisArgument[]> {
   let text = '';
-  for (let parts: readonly RedisArgument[] | undefined = begun; parts; parts = following(rest)) {
+  for (const parts of commands) {
     let chunk: RedisArgument[] | undefined;
     for (const part of parts) {
       if (typeof part === 'string') text += part;
@@ -121,9 +116,4 @@ function* chunks(
     }
   }
   if (text !== '') yield [text];
-}
-
-function following<T>(rest: Iterator<T, unknown>): T | undefined {
-  const next = rest.next();
-  return next.done ? undefined : next.value;
 }
