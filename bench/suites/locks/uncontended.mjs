@@ -1,54 +1,50 @@
-import { throughput } from '../../harness/load.mjs';
-import { LAGOON, LOCKERS, TUNED } from '../../harness/lockers.mjs';
+import { startChild } from '../../harness/child.mjs';
+import { LAGOON, LOCKERS } from '../../harness/lockers.mjs';
 import { atLeast } from '../../harness/requirements.mjs';
-import { interleave } from '../../harness/rounds.mjs';
 import { median, medianRatio } from '../../harness/stats.mjs';
 import { count, ratio, thousands } from '../../harness/table.mjs';
 
 /** What Lagoon's rate over the best peer's must be, by how many pairs are in flight. */
 const REQUIRED = { 1: 0.95, 100: 2.5, 1000: 4 };
 const IN_FLIGHT = Object.keys(REQUIRED).map(Number);
-/** Each in flight has a key of its own. */
-const KEYS = Array.from({ length: 10_000 }, (_, i) => `lock:${i}`);
-const PIPELINED = 'redis-semaphore, auto-pipelining';
-const WARM_UP_MS = 300;
+const NAMES = [...Object.keys(LOCKERS), 'redis-semaphore, auto-pipelining'];
+/** How well the same code is compiled is a matter of luck, which differs from process to process by some percent. */
+const PROCESSES = 5;
+const LEAST_MS = 20;
 
 /**
- * Obtain and release, the same key never twice at once.
+ * Obtain and release. Each process has its part of a turn's time.
  *
  * @param {import('../../run.mjs').Context} context
  * @returns {Promise<Cell[]>}
  * @typedef {{ name: string, perSecond: number, lagoonTimes: number }} Row `lagoonTimes`: Lagoon's rate over this one's
  * @typedef {{ inFlight: number, rows: Row[] }} Cell
  */
-export async function uncontended({ server, rounds, ms, progress }) {
-  const lockers = {};
-  for (const [name, { open }] of Object.entries({ ...LOCKERS, [PIPELINED]: TUNED[PIPELINED] })) {
-    lockers[name] = await open(server);
+export async function uncontended({ server: { host, port }, rounds, ms, quick, progress }) {
+  const processes = quick ? 1 : PROCESSES;
+  const task = { address: { host, port }, names: NAMES, rounds, ms: Math.max(LEAST_MS, ms / processes) };
+  /** @type {Record<string, Record<string, number[]>>} */
+  const all = Object.fromEntries(
+    IN_FLIGHT.map((inFlight) => [inFlight, Object.fromEntries(NAMES.map((name) => [name, []]))]),
+  );
+  for (let i = 1; i <= processes; i++) {
+    progress(`obtain and release, process ${i} of ${processes}`);
+    const child = await startChild('pairs.mjs', task);
+    for (const inFlight of IN_FLIGHT) {
+      const rates = await child.ask(inFlight);
+      for (const name of NAMES) all[inFlight][name].push(...rates[name]);
+    }
+    child.kill();
   }
-  let turn = 0;
-  const ops = Object.entries(lockers).map(([name, locker]) => [
-    name,
-    async () => locker.release(await locker.obtain(KEYS[turn++ % KEYS.length])),
-  ]);
-  for (const [name, op] of ops) {
-    progress(`warming up ${name}`);
-    await throughput(op, 100, WARM_UP_MS);
-  }
-  const cells = [];
-  for (const inFlight of IN_FLIGHT) {
-    progress(`obtain and release, ${inFlight} in flight`);
-    const runs = ops.map(([name, op]) => [name, () => throughput(op, inFlight, ms)]);
-    const rates = await interleave(Object.fromEntries(runs), rounds);
-    const rows = Object.entries(rates).map(([name, values]) => ({
+  return IN_FLIGHT.map((inFlight) => {
+    const rates = all[inFlight];
+    const rows = NAMES.map((name) => ({
       name,
-      perSecond: median(values),
-      lagoonTimes: medianRatio(rates[LAGOON], values),
+      perSecond: median(rates[name]),
+      lagoonTimes: medianRatio(rates[LAGOON], rates[name]),
     }));
-    cells.push({ inFlight, rows });
-  }
-  for (const locker of Object.values(lockers)) await locker.close();
-  return cells;
+    return { inFlight, rows };
+  });
 }
 
 /** @param {Cell[]} cells */
