@@ -69,6 +69,24 @@ describe('a batched script', () => {
     expect(await add('a')).toBe(9);
   });
 
+  test('in such a series does without what the server has forgotten, tells of errors, and can be aborted', async () => {
+    const pool = await ready();
+    const add = (step: number, by = pool) => by.runScript(LIMITED, ['a'], [step, 100]);
+    for (let i = 0; i < 8; i++) await add(1);
+    await redis().cli('SCRIPT', 'FLUSH');
+    expect(await add(1)).toBe(9);
+    expect(await scriptCalls()).toEqual({ evalsha: 9, eval: 1 });
+    const error = await failure(add(1000));
+    expect(error).toBeInstanceOf(ReplyError);
+    expect(error).toMatchObject({ replyCode: 'TOOMUCH' });
+    const abort = new AbortController();
+    const aborted = failure(add(1, pool.withAbortSignal(abort.signal)));
+    abort.abort();
+    expect(await aborted).toBeInstanceOf(AbortError);
+    // It was on its way already, and its reply is nobody else's.
+    expect(await add(1)).toBe(11);
+  });
+
   test('a call that cannot be encoded is refused alone, and shifts nothing for the others', async () => {
     const pool = await ready();
     const bad = [undefined as never, 100];
