@@ -103,11 +103,10 @@ export class ScriptBatcher {
     options: CommandOptions,
   ): Promise<unknown> {
     if (shared !== this.#shared) this.#share(shared);
-    const command = evalsha(this.#script, this.#sharedKeys.length + keys.length);
-    command.push(...this.#sharedKeys);
-    encodeKeys(keys, this.#core.config.keyPrefix, command);
-    command.push(...this.#sharedArgs);
-    if (args !== this.#script.usual) encodeArguments(args, command);
+    const allKeys = encodeKeys(keys, this.#core.config.keyPrefix, this.#sharedKeys.slice());
+    const allArgs = this.#sharedArgs.slice();
+    if (args !== this.#script.usual) encodeArguments(args, allArgs);
+    const command = evalsha(this.#script, allKeys, allArgs);
     this.#pacing.sent(1);
     const use = (reply: unknown) => {
       this.#pacing.answered(nothing);
@@ -187,8 +186,7 @@ export class ScriptBatcher {
         if (calls.length > 1 && isKeyRefused(error)) this.#sendEach(batch);
         else for (const call of calls) call.fail(error);
       });
-    const command = [...evalsha(this.#script, keys.length), ...keys, ...args];
-    void evaluate(this.#core, this.#script, command, NO_OPTIONS, use, fail);
+    void evaluate(this.#core, this.#script, evalsha(this.#script, keys, args), NO_OPTIONS, use, fail);
   }
 
   // Of some keys of a batch its user may use only some: whose they are must not be the trouble of the others.
@@ -209,8 +207,7 @@ export class ScriptBatcher {
 
   /** One call of a batch as it would have been sent alone. */
   #commandOf(batch: Batch, i: number): RedisArgument[] {
-    const keys = this.#keysOf(batch, i);
-    return [...evalsha(this.#script, keys.length), ...keys];
+    return evalsha(this.#script, this.#keysOf(batch, i), []);
   }
 
   #watch(batch: Batch, call: BatchedCall, signal: AbortSignal): void {
@@ -277,7 +274,7 @@ export async function callAlone<Reply>(
   const allKeys = encodeAllKeys(keys, shared, core.config.keyPrefix);
   const allArgs = encodeArguments(args, shared ? encodeArguments(shared.args, []) : []);
   const { batch, transform = (own: unknown) => own as Reply } = script;
-  const command = [...evalsha(script, allKeys.length), ...allKeys, ...allArgs];
+  const command = evalsha(script, allKeys, allArgs);
   return evaluate(core, script, command, options, (reply) =>
     transform(batch === undefined ? reply : onlyReply(reply, command)),
   );

@@ -131,9 +131,13 @@ export function encodeAllKeys(
 /** What a script is sent to: one server, or all that a pool leads to. */
 export type ScriptTarget = Pick<PoolCore, 'config' | 'submit'>;
 
-/** The command that calls a script on so many keys, up to its operands: keys and arguments as they are sent. */
-export function evalsha(script: Script, keys: number): RedisArgument[] {
-  return ['EVALSHA', script.sha, String(keys)];
+/** The command that calls a script, with keys and arguments as they are sent. */
+export function evalsha(
+  script: Script,
+  keys: readonly RedisArgument[],
+  args: readonly RedisArgument[],
+): RedisArgument[] {
+  return ['EVALSHA', script.sha, String(keys.length), ...keys, ...args];
 }
 
 /**
