@@ -15,8 +15,14 @@ import type { Lease } from './lease.js';
 import { createMulti, onConnection } from './multi.js';
 import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
 import type { PendingCommand } from './pending-command.js';
-import { checkCall, type Script, type ScriptArgument, type ScriptTarget, type SharedPart } from './script.js';
-import { callAlone } from './script-batch.js';
+import {
+  callAlone,
+  checkCall,
+  type Script,
+  type ScriptArgument,
+  type ScriptTarget,
+  type SharedPart,
+} from './script.js';
 
 type Client = RedisClientType;
 

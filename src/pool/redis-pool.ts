@@ -27,6 +27,7 @@ import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
 import { OneServer } from './one-server.js';
 import type { PoolRuntime } from './runtime.js';
 import {
+  callAlone,
   checkCall,
   encodeAllKeys,
   encodeKeys,
@@ -35,7 +36,6 @@ import {
   type ScriptCall,
   type SharedPart,
 } from './script.js';
-import { callAlone } from './script-batch.js';
 import type { PoolStats } from './stats.js';
 import type { MessageListener, Subscription, SubscriptionKind } from './subscription.js';
 import type { Tracking, TrackingListener, TrackingOptions } from './tracking.js';

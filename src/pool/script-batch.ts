@@ -1,11 +1,9 @@
 import { ErrorReply, type RedisArgument } from 'redis';
-import { LagoonError } from '../errors.js';
 import { aborted, whenAborted } from './abort.js';
 import { BatchPacing } from './batch-pacing.js';
 import type { CommandOptions } from './core.js';
 import { isKeyRefused, replyError } from './reply-error.js';
 import {
-  encodeAllKeys,
   encodeArguments,
   encodeKeys,
   evalsha,
@@ -16,6 +14,7 @@ import {
   type ScriptTarget,
   type SharedPart,
 } from './script.js';
+import { onlyReply, repliesOf } from './script-replies.js';
 import { atEndOfTurn } from './turn-end.js';
 
 const NO_OPTIONS = {};
@@ -258,52 +257,4 @@ function deliver(calls: readonly BatchedCall[], reply: unknown, commandOf: (i: n
   }
 }
 
-/**
- * One call that has a script call to itself, with the reply as the script makes it.
- *
- * @throws {InvalidArgumentError} if a key or an argument cannot be sent.
- */
-export async function callAlone<Reply>(
-  core: ScriptTarget,
-  script: Script<Reply>,
-  keys: readonly RedisArgument[],
-  args: readonly ScriptArgument[],
-  shared: SharedPart | undefined,
-  options: CommandOptions,
-): Promise<Reply> {
-  const allKeys = encodeAllKeys(keys, shared, core.config.keyPrefix);
-  const allArgs = encodeArguments(args, shared ? encodeArguments(shared.args, []) : []);
-  const { batch, transform = (own: unknown) => own as Reply } = script;
-  const command = evalsha(script, allKeys, allArgs);
-  return evaluate(core, script, command, options, (reply) =>
-    transform(batch === undefined ? reply : onlyReply(reply, command)),
-  );
-}
-
-/**
- * The reply of a batched script to the one call that it was sent for.
- *
- * @throws {ReplyError} if the call failed. {@link LagoonError} if there is not one reply.
- */
-function onlyReply(reply: unknown, command: readonly RedisArgument[]): unknown {
-  const [own] = repliesOf(reply, 1);
-  if (own instanceof ErrorReply) throw replyError(own, command);
-  return own;
-}
-
 function nothing(): void {}
-
-/**
- * The replies of a batched script to so many calls; node-redis's error where a call failed. To one call, what is no array
- * is the reply.
- *
- * @throws {LagoonError} if there is not one reply per call.
- */
-export function repliesOf(reply: unknown, calls: number): unknown[] {
-  if (calls === 1 && !Array.isArray(reply)) return [reply];
-  if (!Array.isArray(reply) || reply.length !== calls) {
-    const got = Array.isArray(reply) ? `${reply.length} replies` : typeof reply;
-    throw new LagoonError('LAGOON_SCRIPT', `A batched script must return one reply per call: ${calls}, got ${got}`);
-  }
-  return reply;
-}

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { RedisArgument } from 'redis';
 import { InvalidArgumentError, ReplyError } from '../errors.js';
 import type { CommandOptions, PoolCore } from './core.js';
+import { onlyReply } from './script-replies.js';
 
 /** What {@link defineScript} takes. */
 export interface ScriptDefinition<Reply> {
@@ -162,6 +163,28 @@ export function evaluate<T>(
 
 function rethrow(error: Error): never {
   throw error;
+}
+
+/**
+ * One call that has a script call to itself, with the reply as the script makes it.
+ *
+ * @throws {InvalidArgumentError} if a key or an argument cannot be sent.
+ */
+export async function callAlone<Reply>(
+  core: ScriptTarget,
+  script: Script<Reply>,
+  keys: readonly RedisArgument[],
+  args: readonly ScriptArgument[],
+  shared: SharedPart | undefined,
+  options: CommandOptions,
+): Promise<Reply> {
+  const allKeys = encodeAllKeys(keys, shared, core.config.keyPrefix);
+  const allArgs = encodeArguments(args, shared ? encodeArguments(shared.args, []) : []);
+  const { batch, transform = (own: unknown) => own as Reply } = script;
+  const command = evalsha(script, allKeys, allArgs);
+  return evaluate(core, script, command, options, (reply) =>
+    transform(batch === undefined ? reply : onlyReply(reply, command)),
+  );
 }
 
 function prefixed(prefix: string, key: RedisArgument): RedisArgument {

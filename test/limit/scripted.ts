@@ -11,7 +11,7 @@ import {
 } from '../../src/limit/scripts.js';
 import { standingsOf } from '../../src/limit/standings.js';
 import type { Script, ScriptArgument } from '../../src/pool/script.js';
-import { repliesOf } from '../../src/pool/script-batch.js';
+import { repliesOf } from '../../src/pool/script-replies.js';
 
 /*
  * The time is the last argument, behind all that a script reads. The server's own clock, which knows nothing of that time, must not end
