@@ -14,7 +14,7 @@ import type { ObtainOptions, ObtainsKind, WaitTimeout } from './obtain.js';
 import { ReadWriteLock } from './read-write-lock.js';
 import { Renewals } from './renewal.js';
 import { type Connections, checkReplicas, replicated } from './replicated.js';
-import { heldBy, Requests } from './requests.js';
+import { givenBack, heldBy, Requests } from './requests.js';
 import { Reentrance, type RunOptions } from './run.js';
 import type { ObtainReply } from './scripts.js';
 import { Semaphore } from './semaphore.js';
@@ -149,9 +149,9 @@ export class Locker implements LockOwner, ObtainsKind {
     const sentAt = performance.now();
     return this.#requests.release(claim, fence).then(
       (reply) => {
-        if (typeof reply === 'number') return reply === 1;
-        this.#rooms.at(claim.tag)?.deliver(reply[2], reply[1], sentAt);
-        return reply[0] === 1;
+        const [held, serverUs, grants] = givenBack(reply);
+        this.#rooms.at(claim.tag)?.deliver(grants, serverUs, sentAt);
+        return held === 1;
       },
       (error) => {
         // The reply that is lost may have told waiters of this process that it is their turn.

@@ -3,6 +3,7 @@ import type { Script } from '../pool/script.js';
 import { Books, tagOfKeys } from './book.js';
 import type { Claim, Held } from './claim.js';
 import {
+  type GivenBack,
   type LeaveReply,
   type LookReply,
   leave,
@@ -102,6 +103,14 @@ export class Requests {
 export function heldBy(reply: ObtainReply, sentAt: number, ttlMs: number): Held | undefined {
   if (typeof reply === 'string') return { fence: reply, expiresAt: sentAt + ttlMs };
   return reply[0] === 1 ? { fence: reply[1], expiresAt: sentAt + reply[2] } : undefined;
+}
+
+/** What a reply to a release says, in whichever of its forms. */
+export function givenBack(reply: ReleaseReply): GivenBack {
+  if (typeof reply === 'number') return [reply, '', []];
+  if (typeof reply !== 'string') return reply;
+  const [id = '', fence = '', serverUs = ''] = reply.split(' ');
+  return [1, serverUs, [[id, fence]]];
 }
 
 /** The claim as it stands in Redis while it is held. */

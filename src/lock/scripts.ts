@@ -16,9 +16,14 @@ type Denied = readonly [0, lookMs: number, foreign: 0 | 1, serverUs: string, gra
 
 export type ObtainReply = Granted | HeldAlready | Denied;
 /** Whether the claim was held, with the server's time in µs and who was granted instead. */
-type GivenBack = readonly [held: 0 | 1, serverUs: string, grants: readonly Grant[]];
-/** As {@link GivenBack}, or only whether the claim was held, if nobody waited. */
-export type ReleaseReply = 0 | 1 | GivenBack;
+export type GivenBack = readonly [held: 0 | 1, serverUs: string, grants: readonly Grant[]];
+/** As a message has it: the id of the waiter, the fence, the server's time in µs. */
+type GrantMessage = string;
+/**
+ * As {@link GivenBack}. Or only whether the claim was held, if nobody of this process was granted anything; or who was granted
+ * what was held.
+ */
+export type ReleaseReply = 0 | 1 | GrantMessage | GivenBack;
 /** How many wait, and who holds, soonest over first: each with its kind before it, and the time that is left in ms (-1: no expiry). */
 export type LookReply = readonly [waiting: number, holders: readonly (readonly [holder: string, ttlMs: number])[]];
 /** As {@link GivenBack}, or, if the claim had been granted meanwhile and was to be kept, as that. */

@@ -3,10 +3,18 @@ import type { Claim, Held } from './claim.js';
 /** Granted, not granted in time, or why neither can be said. */
 type Outcome = Held | undefined | Error;
 
+/** The waiters of this process at one place; the first looks for all of them. */
+export interface Line {
+  readonly name: string;
+  readonly waiters: Set<Waiter>;
+  timer: NodeJS.Timeout | undefined;
+}
+
 /** One claim that waits, in this process. */
 export class Waiter {
   readonly id: string;
   readonly claim: Claim;
+  readonly line: Line;
   /** When it first asked, on the clock of `performance.now()`. */
   askedAt: number | undefined;
   /** Whether a request for it is under way, and whether there is reason for another. */
@@ -23,9 +31,10 @@ export class Waiter {
   #localMs = 0;
   #serverUs: number | undefined;
 
-  constructor(id: string, claim: Claim, settle: (outcome: Outcome) => void) {
+  constructor(id: string, claim: Claim, line: Line, settle: (outcome: Outcome) => void) {
     this.id = id;
     this.claim = claim;
+    this.line = line;
     this.#settle = settle;
   }
 

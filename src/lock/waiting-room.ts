@@ -6,10 +6,10 @@ import { aborted, whenAborted } from '../pool/abort.js';
 import type { Claim, Held } from './claim.js';
 import { GrantChannel } from './grant-channel.js';
 import { nameOf } from './keys.js';
-import { heldBy, type Requests } from './requests.js';
+import { givenBack, heldBy, type Requests } from './requests.js';
 import type { Grant } from './scripts.js';
 import type { LockStore } from './store.js';
-import { Waiter } from './waiter.js';
+import { type Line, Waiter } from './waiter.js';
 
 /** A holder that is none of ours tells nobody when it lets go: so often it is looked at. */
 const STRANGER_LOOK_MS = 300;
@@ -19,12 +19,6 @@ const RETRY_MS = 200;
 const SAY_AGAIN_MS = 20_000;
 /** A server that took over may grant anew what the last one granted just before: so many waits that are over are remembered. */
 const REMEMBERED = 256;
-
-/** The waiters of this process at one place; the first looks for all of them. */
-interface Line {
-  readonly waiters: Set<Waiter>;
-  timer: NodeJS.Timeout | undefined;
-}
 
 /**
  * Where this process waits for its claims; in a cluster, for those of one slot. The queues are in Redis; here is who is told
@@ -67,7 +61,7 @@ export class WaitingRoom {
     const id = String(this.#nextId++);
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(aborted(signal));
-      const waiter = new Waiter(id, claim, (outcome) => {
+      const waiter = new Waiter(id, claim, this.#line(claim), (outcome) => {
         clearTimeout(timer);
         stop?.();
         this.#forget(waiter);
@@ -96,7 +90,7 @@ export class WaitingRoom {
         });
       this.#channel.use();
       this.#waiters.set(id, waiter);
-      this.#line(waiter).waiters.add(waiter);
+      waiter.line.waiters.add(waiter);
       void this.#ask(waiter);
     });
   }
@@ -145,7 +139,8 @@ export class WaitingRoom {
     const sentAt = performance.now();
     try {
       const reply = await this.#requests.release(claim, fence);
-      if (typeof reply !== 'number') this.deliver(reply[2], reply[1], sentAt);
+      const [, serverUs, grants] = givenBack(reply);
+      this.deliver(grants, serverUs, sentAt);
     } catch (error) {
       log.lock('cannot give back what nobody waits for: %s', (error as Error).message);
       this.askAllSoon();
@@ -211,9 +206,8 @@ export class WaitingRoom {
   }
 
   // One waiter of a line looks when the holder's time is over, because a holder that crashed releases nothing.
-  #look({ claim }: Waiter, delayMs: number): void {
-    const line = this.#lines.get(lineName(claim));
-    if (!line) return;
+  #look({ line }: Waiter, delayMs: number): void {
+    if (line.waiters.size === 0) return;
     clearTimeout(line.timer);
     line.timer = setTimeout(() => {
       const [first] = line.waiters;
@@ -255,11 +249,11 @@ export class WaitingRoom {
     setTimeout(() => void this.#leave(waiter), RETRY_MS).unref();
   }
 
-  #line(waiter: Waiter): Line {
-    const name = lineName(waiter.claim);
+  #line({ keys }: Claim): Line {
+    const name = keys.map(nameOf).join('\0');
     let line = this.#lines.get(name);
     if (!line) {
-      line = { waiters: new Set(), timer: undefined };
+      line = { name, waiters: new Set(), timer: undefined };
       this.#lines.set(name, line);
     }
     return line;
@@ -269,16 +263,11 @@ export class WaitingRoom {
     this.#waiters.delete(waiter.id);
     this.#ended.set(waiter.id, waiter);
     if (this.#waiters.size === 0) this.#channel.rest();
-    const name = lineName(waiter.claim);
-    const line = this.#lines.get(name);
-    line?.waiters.delete(waiter);
-    if (line?.waiters.size === 0) {
+    const { line } = waiter;
+    line.waiters.delete(waiter);
+    if (line.waiters.size === 0) {
       clearTimeout(line.timer);
-      this.#lines.delete(name);
+      this.#lines.delete(line.name);
     }
   }
-}
-
-function lineName({ keys }: Claim): string {
-  return keys.map(nameOf).join('\0');
 }

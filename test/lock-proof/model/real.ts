@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { defineScript, type RedisPool } from '../../../src/index.js';
 import { randomToken } from '../../../src/lock/claim.js';
-import { Requests } from '../../../src/lock/requests.js';
+import { givenBack, Requests } from '../../../src/lock/requests.js';
 import type { Grant, ObtainReply } from '../../../src/lock/scripts.js';
 import {
   type Answer,
@@ -165,10 +165,9 @@ export class RealWorld {
         await this.#pool.runScript(expire, known.keys, [claim.token]);
         return 'done';
       case 'release': {
-        const reply = await requests.release(claim, fence);
-        if (typeof reply === 'number') return yes(reply === 1);
-        this.#given.push(...reply[2]);
-        return yes(reply[0] === 1);
+        const [held, , grants] = givenBack(await requests.release(claim, fence));
+        this.#given.push(...grants);
+        return yes(held === 1);
       }
       default: {
         const reply = await requests.leave(claim, id, does === 'leave or keep' ? (fence ?? '') : '');
