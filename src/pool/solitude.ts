@@ -1,5 +1,5 @@
 /** So many pieces of work in a row that were alone: the next one is likely to be alone too. */
-const SERIES = 8;
+const SERIES = 4;
 
 /**
  * Whether work comes one piece at a time, each when the last is done. The next piece then does not wait for the end of its turn:
