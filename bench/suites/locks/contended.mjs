@@ -20,7 +20,7 @@ const TURN_MS = 15_000;
 const QUICK_TURN_MS = 3_000;
 const LOOK_MS = 50;
 /** A turn has 50 hand-overs and may take seconds: there are fewer of them than rounds elsewhere. */
-const ROUNDS_PER_TURN = 4;
+const ROUNDS_PER_TURN = 2;
 const PINGS = 50;
 
 /**
@@ -76,10 +76,11 @@ async function contend({ server, address, name, key, processes, limitMs }) {
   const share = (i) => Math.floor(WAITERS / processes) + (i < WAITERS % processes ? 1 : 0);
   const children = [];
   try {
-    for (let i = 0; i < processes; i++) {
+    const start = async (_, i) => {
       const task = { name, address, key, workers: share(i), holdMs: HOLD_MS };
-      children.push(await startChild('contender.mjs', task));
-    }
+      children[i] = await startChild('contender.mjs', task);
+    };
+    await Promise.all(Array.from({ length: processes }, start));
     await children[0].ask('hold');
     for (const { ask } of children) {
       await ask('ask');
@@ -93,7 +94,7 @@ async function contend({ server, address, name, key, processes, limitMs }) {
     const waiting = reports.flatMap((report) => report.waiting);
     return { times: handOvers(name, releasedAt, grants), ...order(grants, waiting), commands };
   } finally {
-    for (const { kill } of children) kill();
+    for (const child of children) child?.kill();
   }
 }
 
