@@ -109,8 +109,14 @@ export function heldBy(reply: ObtainReply, sentAt: number, ttlMs: number): Held 
 export function givenBack(reply: ReleaseReply): GivenBack {
   if (typeof reply === 'number') return [reply, '', []];
   if (typeof reply !== 'string') return reply;
-  const [id = '', fence = '', serverUs = ''] = reply.split(' ');
+  const [id, fence, serverUs] = partsOf(reply);
   return [1, serverUs, [[id, fence]]];
+}
+
+/** What a message says. Without a fence, `''`, it is no grant, but the hint to look again. */
+export function partsOf(message: string): [id: string, fence: string, serverUs: string] {
+  const [id = '', fence = '', serverUs = ''] = message.split(' ');
+  return [id, fence, serverUs];
 }
 
 /** The claim as it stands in Redis while it is held. */

@@ -6,7 +6,7 @@ import { aborted, whenAborted } from '../pool/abort.js';
 import type { Claim, Held } from './claim.js';
 import { GrantChannel } from './grant-channel.js';
 import { nameOf } from './keys.js';
-import { givenBack, heldBy, type Requests } from './requests.js';
+import { givenBack, heldBy, partsOf, type Requests } from './requests.js';
 import type { Grant } from './scripts.js';
 import type { LockStore } from './store.js';
 import { type Line, Waiter } from './waiter.js';
@@ -120,7 +120,7 @@ export class WaitingRoom {
   }
 
   #onMessage(message: string): void {
-    const [id = '', fence, serverUs = ''] = message.split(' ');
+    const [id, fence, serverUs] = partsOf(message);
     const waiter = this.#waiters.get(id);
     if (fence) this.#grant(id, fence, serverUs);
     // The holder's time is over sooner than it seemed, or this one was passed over.
