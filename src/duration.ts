@@ -32,6 +32,14 @@ export function nonNegativeMs(duration: Duration, name: string): number {
   return ms;
 }
 
+/**
+ * How long in ms to set a timer for that is to end at a time of `performance.now()`. It may end before: timers go by a coarse
+ * clock, which is some ms behind on a busy machine, and take 24 days at most. Who sets it looks at the time and sets it again.
+ */
+export function timerMs(at: number): number {
+  return Math.min(Math.ceil(Math.max(0, at - performance.now())), MAX_TIMER_MS);
+}
+
 function parse(duration: Duration): number | undefined {
   const ms = typeof duration === 'string' ? parseText(duration) : duration;
   return Number.isSafeInteger(ms) ? ms : undefined;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Duration, nonNegativeMs, positiveMs } from '../src/duration.js';
+import { type Duration, nonNegativeMs, positiveMs, timerMs } from '../src/duration.js';
 import { InvalidArgumentError } from '../src/errors.js';
 
 const untyped = (value: unknown) => value as Duration;
@@ -84,5 +84,21 @@ describe('a duration', () => {
         expect(positiveMs(`${(ms / 1000).toFixed(3)}s` as Duration, 'ttl')).toBe(ms);
       }),
     );
+  });
+});
+
+describe('a timer that is to end at some time', () => {
+  test.each([0, 0.4, 1, 999.5, 86_400_000])('is set for all of the %f ms until then, in whole ms', (ms) => {
+    const at = performance.now() + ms;
+    const set = timerMs(at);
+    expect(Number.isInteger(set)).toBe(true);
+    expect(set).toBeLessThanOrEqual(Math.ceil(ms) + 1);
+    expect(set).toBeGreaterThanOrEqual(at - performance.now());
+  });
+
+  test('is not set for the past, and for no longer than a timer can take', () => {
+    expect(timerMs(performance.now() - 5)).toBe(0);
+    expect(timerMs(performance.now() + 2 ** 31)).toBe(2 ** 31 - 1);
+    expect(timerMs(Number.POSITIVE_INFINITY)).toBe(2 ** 31 - 1);
   });
 });

@@ -1,5 +1,5 @@
 import type { RedisArgument } from 'redis';
-import { type Duration, MAX_TIMER_MS, positiveMs } from '../duration.js';
+import { type Duration, positiveMs, timerMs } from '../duration.js';
 import type { Claim, Held } from './claim.js';
 import { LockLostError } from './errors.js';
 import type { Renewable, Renewals } from './renewal.js';
@@ -225,11 +225,10 @@ export class Lock implements AsyncDisposable, Renewable {
   #watchDeadline(): void {
     if (this.#state !== 'held') return;
     clearTimeout(this.#timer);
-    const delay = Math.min(Math.max(0, this.#expiresAt - performance.now()), MAX_TIMER_MS);
     this.#timer = setTimeout(() => {
       this.#notice();
       // The deadline was moved meanwhile.
       this.#watchDeadline();
-    }, delay).unref();
+    }, timerMs(this.#expiresAt)).unref();
   }
 }

@@ -1,4 +1,4 @@
-import { MAX_TIMER_MS } from '../duration.js';
+import { timerMs } from '../duration.js';
 import { log } from '../observe/debug.js';
 
 /** Something that lapses unless it is renewed. */
@@ -41,8 +41,7 @@ export class Renewals {
     clearTimeout(this.#timer);
     this.#wakeAt = at;
     if (at === Number.POSITIVE_INFINITY) return;
-    const delay = Math.min(Math.max(0, at - performance.now()), MAX_TIMER_MS);
-    this.#timer = setTimeout(() => this.#run(), delay).unref();
+    this.#timer = setTimeout(() => this.#run(), timerMs(at)).unref();
   }
 
   #run(): void {

@@ -1,5 +1,5 @@
 import { BoundedMap } from '../bounded-map.js';
-import { MAX_TIMER_MS } from '../duration.js';
+import { timerMs } from '../duration.js';
 import { ClosedError, isUnavailable } from '../errors.js';
 import { log } from '../observe/debug.js';
 import { aborted, whenAborted } from '../pool/abort.js';
@@ -70,18 +70,10 @@ export class WaitingRoom {
       });
       let timer: NodeJS.Timeout | undefined;
       const giveUpAt = performance.now() + waitMs;
-      // Timers go by a coarse clock, which is some ms behind on a busy machine, and take 24 days at most.
-      const giveUpIn = (ms: number) => {
-        timer = setTimeout(
-          () => {
-            const leftMs = giveUpAt - performance.now();
-            if (leftMs > 0) giveUpIn(leftMs);
-            else this.#giveUp(waiter);
-          },
-          Math.min(Math.ceil(ms), MAX_TIMER_MS),
-        );
+      const watch = () => {
+        timer = setTimeout(() => (performance.now() < giveUpAt ? watch() : this.#giveUp(waiter)), timerMs(giveUpAt));
       };
-      if (waitMs !== Number.POSITIVE_INFINITY) giveUpIn(waitMs);
+      if (giveUpAt !== Number.POSITIVE_INFINITY) watch();
       const stop =
         signal &&
         whenAborted(signal, () => {

@@ -32,6 +32,23 @@ test('a wait ends no sooner than asked for, even where timers fire early', async
   await holder?.release();
 });
 
+test('what takes longer than a timer can be set for', async () => {
+  const warnings: Error[] = [];
+  const note = (warning: Error) => warnings.push(warning);
+  process.on('warning', note);
+  onTestFinished(() => void process.off('warning', note));
+  const locker = lockerOn(server());
+  const key = newKey();
+  const lock = (await locker.obtain(key, '100d', 0, { autoRenew: true })) as Lock;
+  const { signal } = lock;
+  const next = locker.obtain(key, '1m', '100d');
+  await waitersOf(locker, key, 1);
+  expect(signal.aborted).toBe(false);
+  expect(await lock.release()).toBe(true);
+  expect(await (await next)?.release()).toBe(true);
+  expect(warnings).toEqual([]);
+});
+
 describe('validity', () => {
   test('counts from before the request was sent', async () => {
     const proxy = await startProxy(server().address);
