@@ -3,7 +3,7 @@ import { CrossSlotError } from '../errors.js';
 import type { SharedPart } from '../pool/script.js';
 import type { LockStore } from './store.js';
 
-/** The key of the book, but for the tag of its slot in a cluster: see `lua.ts`. */
+/** The key of the book, but for the tag of its slot in a cluster: see `lua/book.ts`. */
 const BOOK = 'lagoon:locks';
 
 /** What the scripts on the keys of one slot have in common; where there are no slots, those on all keys. */

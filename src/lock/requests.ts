@@ -1,18 +1,14 @@
 import type { RedisArgument } from 'redis';
 import type { Script } from '../pool/script.js';
 import { Books, tagOfKeys } from './book.js';
-import type { Claim, Held } from './claim.js';
+import type { Claim } from './claim.js';
+import type { LeaveReply, LookReply, ObtainReply, ReleaseReply } from './replies.js';
 import {
-  type GivenBack,
-  type LeaveReply,
-  type LookReply,
   leave,
   look,
-  type ObtainReply,
   obtainAny,
   obtainExclusive,
   obtainExclusiveWaiting,
-  type ReleaseReply,
   refreshAny,
   refreshExclusive,
   releaseAny,
@@ -97,26 +93,6 @@ export class Requests {
   ): Promise<Reply> {
     return this.#store.runScript(script, [...this.#books.of(tag).keys, ...keys], args);
   }
-}
-
-/** What a reply grants, to a request that was sent at `sentAt`: the time until Redis executed it counts against the lock. */
-export function heldBy(reply: ObtainReply, sentAt: number, ttlMs: number): Held | undefined {
-  if (typeof reply === 'string') return { fence: reply, expiresAt: sentAt + ttlMs };
-  return reply[0] === 1 ? { fence: reply[1], expiresAt: sentAt + reply[2] } : undefined;
-}
-
-/** What a reply to a release says, in whichever of its forms. */
-export function givenBack(reply: ReleaseReply): GivenBack {
-  if (typeof reply === 'number') return [reply, '', []];
-  if (typeof reply !== 'string') return reply;
-  const [id, fence, serverUs] = partsOf(reply);
-  return [1, serverUs, [[id, fence]]];
-}
-
-/** What a message says. Without a fence, `''`, it is no grant, but the hint to look again. */
-export function partsOf(message: string): [id: string, fence: string, serverUs: string] {
-  const [id = '', fence = '', serverUs = ''] = message.split(' ');
-  return [id, fence, serverUs];
 }
 
 /** The claim as it stands in Redis while it is held. */

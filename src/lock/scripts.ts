@@ -1,38 +1,15 @@
 import { defineScript } from '../pool/script.js';
-import { CLOCK, CLOCK_AND_FENCE, CLOCK_AND_SAID, HAND_OVER, HAND_OVER_AT_ONCE, QUEUE_OF, QUEUES } from './lua.js';
+import { CLOCK, CLOCK_AND_FENCE, CLOCK_AND_SAID, QUEUE_OF } from './lua/book.js';
+import { HAND_OVER } from './lua/hand-over.js';
+import { HAND_OVER_AT_ONCE } from './lua/hand-over-at-once.js';
+import { QUEUES } from './lua/queues.js';
+import type { LeaveReply, LookReply, ObtainReply, ReleaseReply } from './replies.js';
 
 /** So many calls share a script call at most: enough to spread its cost, few enough not to hold up the server. */
 const BATCH = 64;
 
-/** A waiter that was given what it waited for: its id and the fence. */
-export type Grant = readonly [id: string, fence: string];
-
-/** Granted just now: the fence. */
-type Granted = string;
-/** Held: the fence, the time that is left in ms, the server's time in µs, and who else was granted. */
-type HeldAlready = readonly [1, fence: string, leftMs: number, serverUs: string, grants: readonly Grant[]];
-/** In how many ms to look again, whether a stranger holds it, the server's time in µs, and who else was granted. */
-type Denied = readonly [0, lookMs: number, foreign: 0 | 1, serverUs: string, grants: readonly Grant[]];
-
-export type ObtainReply = Granted | HeldAlready | Denied;
-/** Whether the claim was held, with the server's time in µs and who was granted instead. */
-export type GivenBack = readonly [held: 0 | 1, serverUs: string, grants: readonly Grant[]];
-/** As a message has it: the id of the waiter, the fence, the server's time in µs. */
-type GrantMessage = string;
-/**
- * As {@link GivenBack}. Or only whether the claim was held, if nobody of this process was granted anything; or who was granted
- * what was held.
- */
-export type ReleaseReply = 0 | 1 | GrantMessage | GivenBack;
-/** How many wait, and who holds, soonest over first: each with its kind before it, and the time that is left in ms (-1: no expiry). */
-export type LookReply = readonly [waiting: number, holders: readonly (readonly [holder: string, ttlMs: number])[]];
-/** As {@link GivenBack}, or, if the claim had been granted meanwhile and was to be kept, as that. */
-export type LeaveReply =
-  | GivenBack
-  | readonly [2, serverUs: string, grants: readonly Grant[], fence: string, leftMs: number];
-
 /*
- * KEYS[1] and KEYS[2] are the same in every script but one (see `lua.ts`); the batched ones share them among their calls, and
+ * KEYS[1] and KEYS[2] are the same in every script but one (see `lua/book.ts`); the batched ones share them among their calls, and
  * the others have the keys of one claim behind them.
  */
 const KEYS_OF_CLAIM = `

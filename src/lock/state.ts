@@ -1,4 +1,4 @@
-import type { LookReply } from './scripts.js';
+import type { LookReply } from './replies.js';
 
 /** How a key is doing, whatever kind of lock it is. */
 export interface LockState {

@@ -6,8 +6,8 @@ import { aborted, whenAborted } from '../pool/abort.js';
 import type { Claim, Held } from './claim.js';
 import { GrantChannel } from './grant-channel.js';
 import { nameOf } from './keys.js';
-import { givenBack, heldBy, partsOf, type Requests } from './requests.js';
-import type { Grant } from './scripts.js';
+import { type Grant, givenBack, heldBy, partsOf } from './replies.js';
+import type { Requests } from './requests.js';
 import type { LockStore } from './store.js';
 import { type Line, Waiter } from './waiter.js';
 

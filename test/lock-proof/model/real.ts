@@ -1,8 +1,8 @@
 import { expect } from 'vitest';
 import { defineScript, type RedisPool } from '../../../src/index.js';
 import { randomToken } from '../../../src/lock/claim.js';
-import { givenBack, Requests } from '../../../src/lock/requests.js';
-import type { Grant, ObtainReply } from '../../../src/lock/scripts.js';
+import { type Grant, givenBack, type ObtainReply } from '../../../src/lock/replies.js';
+import { Requests } from '../../../src/lock/requests.js';
 import {
   type Answer,
   apply,

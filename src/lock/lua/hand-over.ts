@@ -1,0 +1,154 @@
+import { TELL } from './tell.js';
+
+/**
+ * What is needed to hand over. Follows `QUEUE_OF` and `CLOCK`. Each call of a script makes its functions anew, so what
+ * a release has no use for is in `QUEUES`.
+ */
+export const HAND_OVER = `
+local ms = tonumber(string.sub(us, 1, 13))
+local own = ''
+local grants = {}
+local spent = false
+
+local function digits(n) return string.format('%.0f', n) end
+
+local function note(last)
+  call('SET', KEYS[2], waiting_until and last .. ' ' .. waiting_until or last)
+end
+
+${TELL}
+local function place(key) return { key = key, queue = queue_of(key) } end
+
+-- A claim that names no keys is for the one that it waits at.
+local function unpack_claim(packed, here)
+  local flat = cmsgpack.unpack(packed)
+  local claim = { id = flat[1], channel = flat[2], ttl = flat[3], kind = flat[4], permits = flat[5], value = flat[6] }
+  local list = {}
+  for i = 7, #flat do list[#list + 1] = place(flat[i]) end
+  if #list == 0 then list[1] = here end
+  return claim, list
+end
+
+local function vacant(key, claim)
+  if claim.kind == 'x' then return call('EXISTS', key) == 0 end
+  call('ZREMRANGEBYSCORE', key, '-inf', ms)
+  local first = call('ZRANGE', key, 0, 0)[1]
+  if not first then return true end
+  if claim.kind == 's' then return call('ZCARD', key) < tonumber(claim.permits) end
+  return claim.kind == 'r' and string.sub(first, 1, 1) == 'r'
+end
+
+-- Whether a holder is this value, whole, with this fence, or with any if none is given.
+local function is(holder, value, fence)
+  local behind = string.sub(holder, #value + 2)
+  return string.sub(holder, 1, #value + 1) == value .. '#' and (behind == fence or not fence and string.match(behind, '^%d+$'))
+end
+
+-- The holder as it is written, if it is this claim: with the fence that the claim gives, or with any if it gives none.
+local function held_as(key, claim)
+  if claim.kind == 'x' then
+    local holder = call('GET', key)
+    return holder and is(holder, claim.value, claim.fence) and holder
+  end
+  local value = claim.kind .. claim.value
+  for _, holder in ipairs(call('ZRANGEBYSCORE', key, '(' .. digits(ms), '+inf')) do
+    if is(holder, value, claim.fence) then return holder end
+  end
+end
+
+local function put(key, claim, holder)
+  if claim.kind == 'x' then
+    call('SET', key, holder, 'PX', claim.ttl)
+  else
+    call('ZADD', key, ms + claim.ttl, holder)
+    call('PEXPIREAT', key, digits(call('ZRANGE', key, -1, -1, 'WITHSCORES')[2]))
+  end
+end
+
+local function drop(key, claim, holder)
+  if claim.kind == 'x' then call('DEL', key) else call('ZREM', key, holder) end
+end
+
+-- Holding begins here.
+local function take(list, claim)
+  if spent then fence = digits(fence + 1) end
+  spent = true
+  note(fence)
+  local holder = (claim.kind == 'x' and '' or claim.kind) .. claim.value .. '#' .. fence
+  for _, at in ipairs(list) do put(at.key, claim, holder) end
+  return fence, holder
+end
+
+-- In how many ms the first holder's time is over; below 0 if nothing says.
+local function soonest(key, kind)
+  if kind == 'x' then return call('PTTL', key) end
+  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
+  return first and math.max(0, first - ms) or -1
+end
+
+-- Gives the place to the claims at the head of its queue, as many as can hold it together. A claim whose process is gone
+-- (nobody listens here) is passed over. A claim on several places gets them when it is first at each and each is free.
+local function hand_over(here)
+  while true do
+    local packed = call('LINDEX', here.queue, 0)
+    if not packed then return end
+    local claim, list = unpack_claim(packed, here)
+    for _, at in ipairs(list) do
+      if at.key ~= here.key and call('LINDEX', at.queue, 0) ~= packed or not vacant(at.key, claim) then return end
+    end
+    for _, at in ipairs(list) do call('LPOP', at.queue) end
+    local given, holder = take(list, claim)
+    local told = claim.channel == own
+    if told then
+      grants[#grants + 1] = { claim.id, given }
+    else
+      told = tell(claim.channel, claim.id, ' ' .. given .. ' ' .. us)
+    end
+    if told and (claim.kind == 'x' or claim.kind == 'w') then return end
+    if not told then
+      for _, at in ipairs(list) do drop(at.key, claim, holder) end
+      -- It kept others waiting at its other places too.
+      for _, at in ipairs(list) do
+        if at.key ~= here.key then hand_over(at) end
+      end
+    end
+  end
+end
+
+-- Who waits looks again when the time of the holder is over, as it knew it: one of each line is told if that is sooner now.
+local function hurry(at, kind, before)
+  local now = soonest(at.key, kind)
+  if now < 0 or now >= before then return end
+  local told = {}
+  for _, packed in ipairs(call('LRANGE', at.queue, 0, -1)) do
+    local claim, list = unpack_claim(packed, at)
+    local line = claim.channel
+    for _, there in ipairs(list) do line = line .. ' ' .. there.key end
+    if not told[line] then tell(claim.channel, claim.id) end
+    told[line] = true
+  end
+end
+
+-- Whether the claim held all its places; whoever waits there gets them.
+local function give_back(list, claim)
+  local held = 1
+  for _, at in ipairs(list) do
+    local holder = held_as(at.key, claim)
+    at.before = soonest(at.key, claim.kind)
+    if holder then drop(at.key, claim, holder) else held = 0 end
+  end
+  for _, at in ipairs(list) do
+    hand_over(at)
+    hurry(at, claim.kind, at.before)
+  end
+  return held
+end
+
+-- One caller's error must not be the error of those who share the script call.
+local function guarded(fn, ...)
+  grants = {}
+  local ok, reply = pcall(fn, ...)
+  if ok then return reply end
+  return redis.error_reply(type(reply) == 'table' and reply.err or reply)
+end
+`;

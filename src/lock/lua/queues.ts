@@ -1,0 +1,78 @@
+import { HAND_OVER } from './hand-over.js';
+
+/** Everything that is needed once somebody waits or a place is taken. Follows the same. */
+export const QUEUES = `${HAND_OVER}
+local WAITING_MS, KEEP_MS = 60000, 86400000
+
+local function pack(claim, list)
+  local flat = { claim.id, claim.channel, claim.ttl, claim.kind, claim.permits, claim.value }
+  if #list > 1 then
+    for _, at in ipairs(list) do flat[#flat + 1] = at.key end
+  end
+  return cmsgpack.pack(flat)
+end
+
+local function left(key, claim, holder)
+  if claim.kind == 'x' then return math.max(0, call('PTTL', key)) end
+  return math.max(0, call('ZSCORE', key, holder) - ms)
+end
+
+-- The fence of the claim and the time that is left of it, if it holds all its keys: another program may have deleted one.
+local function held_everywhere(list, claim)
+  local given, least
+  for _, at in ipairs(list) do
+    local holder = held_as(at.key, claim)
+    if not holder then return nil end
+    local there = left(at.key, claim, holder)
+    given, least = string.match(holder, '%d+$'), math.min(least or there, there)
+  end
+  return given, least
+end
+
+-- In how many ms it is worth looking again (-1: nothing says), and whether the holder is none of ours.
+local function outlook(at, claim)
+  local holder = claim.kind == 'x' and call('GET', at.key)
+  return soonest(at.key, claim.kind), holder and not string.find(holder, '#%d+$') and 1 or 0
+end
+
+-- waits: '' to try once, else '<id> <channel> <1 if it asked before>'.
+local function obtain(list, claim, waits)
+  local again = '0'
+  if waits ~= '' then
+    claim.id, own, again = string.match(waits, '^(%S+) (%S+) (%d)$')
+    claim.channel = own
+    waiting_until = digits(ms + WAITING_MS)
+    note(fence)
+  end
+  for _, at in ipairs(list) do
+    if call('EXISTS', at.queue) == 1 then hand_over(at) end
+  end
+  -- Not before all are handed over: who waits for several keys is passed over at all of them only when it is first at each.
+  local free = true
+  for _, at in ipairs(list) do
+    free = free and call('EXISTS', at.queue) == 0 and vacant(at.key, claim)
+  end
+  if again == '1' then
+    local given, remaining = held_everywhere(list, claim)
+    if given then return { 1, given, remaining, us, grants } end
+  end
+  if free then
+    local given = take(list, claim)
+    return grants[1] and { 1, given, tonumber(claim.ttl), us, grants } or given
+  end
+  local look, foreign = -1, 0
+  for _, at in ipairs(list) do
+    local there, stranger = outlook(at, claim)
+    if there >= 0 and (look < 0 or there < look) then look = there end
+    foreign = math.max(foreign, stranger)
+  end
+  if claim.id then
+    local packed = pack(claim, list)
+    for _, at in ipairs(list) do
+      if again == '0' or not call('LPOS', at.queue, packed) then call('RPUSH', at.queue, packed) end
+      call('PEXPIRE', at.queue, KEEP_MS)
+    end
+  end
+  return { 0, look, foreign, us, grants }
+end
+`;
