@@ -1,5 +1,6 @@
 import type { RedisArgument } from 'redis';
 import { type Duration, positiveMs, timerMs } from '../duration.js';
+import { attentive } from './attentive.js';
 import type { Claim, Held } from './claim.js';
 import { LockLostError } from './errors.js';
 import type { Renewable, Renewals } from './renewal.js';
@@ -196,29 +197,10 @@ export class Lock implements AsyncDisposable, Renewable {
 
   // Made when it is first asked for: most locks are released long before anybody would.
   #createSignal(): AbortController {
-    const abort = new AbortController();
     this.#notice();
-    if (this.#lostBecause) {
-      abort.abort(this.#lostBecause);
-      return abort;
-    }
-    const notice = () => this.#notice();
-    const { signal } = abort;
-    const aborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')?.get as () => boolean;
-    Object.defineProperty(signal, 'aborted', {
-      configurable: true,
-      get() {
-        notice();
-        return aborted.call(signal);
-      },
-    });
-    Object.defineProperty(signal, 'throwIfAborted', {
-      configurable: true,
-      value: () => {
-        if (signal.aborted) throw signal.reason;
-      },
-    });
-    this.#watchDeadline();
+    const abort = attentive(() => this.#notice());
+    if (this.#lostBecause) abort.abort(this.#lostBecause);
+    else this.#watchDeadline();
     return abort;
   }
 

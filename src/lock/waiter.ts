@@ -1,14 +1,8 @@
 import type { Claim, Held } from './claim.js';
+import type { Line } from './lines.js';
 
 /** Granted, not granted in time, or why neither can be said. */
 type Outcome = Held | undefined | Error;
-
-/** The waiters of this process at one place; the first looks for all of them. */
-export interface Line {
-  readonly name: string;
-  readonly waiters: Set<Waiter>;
-  timer: NodeJS.Timeout | undefined;
-}
 
 /** One claim that waits, in this process. */
 export class Waiter {

@@ -5,11 +5,11 @@ import { log } from '../observe/debug.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import type { Claim, Held } from './claim.js';
 import { GrantChannel } from './grant-channel.js';
-import { nameOf } from './keys.js';
+import { Lines } from './lines.js';
 import { type Grant, givenBack, heldBy, partsOf } from './replies.js';
 import type { Requests } from './requests.js';
 import type { LockStore } from './store.js';
-import { type Line, Waiter } from './waiter.js';
+import { Waiter } from './waiter.js';
 
 /** A holder that is none of ours tells nobody when it lets go: so often it is looked at. */
 const STRANGER_LOOK_MS = 300;
@@ -31,7 +31,7 @@ export class WaitingRoom {
   readonly #requests: Requests;
   readonly #waiters = new Map<string, Waiter>();
   readonly #ended = new BoundedMap<string, Waiter>(REMEMBERED);
-  readonly #lines = new Map<string, Line>();
+  readonly #lines = new Lines((first) => void this.#ask(first));
   #nextId = 0;
   #askingAll: NodeJS.Timeout | undefined;
 
@@ -61,7 +61,7 @@ export class WaitingRoom {
     const id = String(this.#nextId++);
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(aborted(signal));
-      const waiter = new Waiter(id, claim, this.#line(claim), (outcome) => {
+      const waiter = new Waiter(id, claim, this.#lines.of(claim), (outcome) => {
         clearTimeout(timer);
         stop?.();
         this.#forget(waiter);
@@ -116,7 +116,7 @@ export class WaitingRoom {
     const waiter = this.#waiters.get(id);
     if (fence) this.#grant(id, fence, serverUs);
     // The holder's time is over sooner than it seemed, or this one was passed over.
-    else if (waiter) this.#look(waiter, 0);
+    else if (waiter) this.#lines.look(waiter.line, 0);
   }
 
   #grant(id: string, fence: string, serverUs: string, notBefore?: number): void {
@@ -171,12 +171,12 @@ export class WaitingRoom {
         grantedNow = waiter.end(heldBy(reply, sentAt, waiter.claim.ttlMs));
         // Its place in the queue, if Redis had forgotten that anybody waits.
         leftOver = again && typeof reply === 'string';
-        this.#look(waiter, Math.min(SAY_AGAIN_MS, waiter.claim.ttlMs + 1));
+        this.#lines.look(waiter.line, Math.min(SAY_AGAIN_MS, waiter.claim.ttlMs + 1));
       } else {
         const [, lookMs, foreign, serverUs] = reply;
         waiter.synchronise(sentAt, Number(serverUs));
         const atMostMs = foreign === 1 || lookMs < 0 ? STRANGER_LOOK_MS : SAY_AGAIN_MS;
-        this.#look(waiter, lookMs < 0 ? atMostMs : Math.min(atMostMs, lookMs + 1));
+        this.#lines.look(waiter.line, lookMs < 0 ? atMostMs : Math.min(atMostMs, lookMs + 1));
       }
     } catch (error) {
       this.#failed(waiter, error as Error);
@@ -190,21 +190,11 @@ export class WaitingRoom {
     if (isUnavailable(error)) {
       // The wait goes on, and its end tells whether Redis came back.
       waiter.trouble = error;
-      this.#look(waiter, RETRY_MS);
+      this.#lines.look(waiter.line, RETRY_MS);
     } else {
       waiter.end(error);
-      this.#look(waiter, 0);
+      this.#lines.look(waiter.line, 0);
     }
-  }
-
-  // One waiter of a line looks when the holder's time is over, because a holder that crashed releases nothing.
-  #look({ line }: Waiter, delayMs: number): void {
-    if (line.waiters.size === 0) return;
-    clearTimeout(line.timer);
-    line.timer = setTimeout(() => {
-      const [first] = line.waiters;
-      if (first) void this.#ask(first);
-    }, delayMs);
   }
 
   #giveUp(waiter: Waiter): void {
@@ -241,25 +231,10 @@ export class WaitingRoom {
     setTimeout(() => void this.#leave(waiter), RETRY_MS).unref();
   }
 
-  #line({ keys }: Claim): Line {
-    const name = keys.map(nameOf).join('\0');
-    let line = this.#lines.get(name);
-    if (!line) {
-      line = { name, waiters: new Set(), timer: undefined };
-      this.#lines.set(name, line);
-    }
-    return line;
-  }
-
   #forget(waiter: Waiter): void {
     this.#waiters.delete(waiter.id);
     this.#ended.set(waiter.id, waiter);
     if (this.#waiters.size === 0) this.#channel.rest();
-    const { line } = waiter;
-    line.waiters.delete(waiter);
-    if (line.waiters.size === 0) {
-      clearTimeout(line.timer);
-      this.#lines.delete(line.name);
-    }
+    this.#lines.leave(waiter);
   }
 }
