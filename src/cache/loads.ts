@@ -1,8 +1,9 @@
 import { BoundedMap } from '../bounded-map.js';
 import { ClosedError, InvalidArgumentError, isUnavailable } from '../errors.js';
 import type { Lock } from '../lock/lock.js';
-import { aborted, whenAborted } from '../pool/abort.js';
+import { aborted } from '../pool/abort.js';
 import type { Events } from './events.js';
+import { type Flight, Flights } from './flights.js';
 import { giveBack, type LoadLocks } from './load-locks.js';
 import type { Seen } from './loaded.js';
 import type { Read } from './local-tier.js';
@@ -20,20 +21,6 @@ export interface LoadContext {
 }
 
 export type Loader<T> = (context: LoadContext) => T | Promise<T>;
-
-/** One call of a loader, and those who wait for it. */
-interface Flight<T> {
-  readonly controller: AbortController;
-  readonly tags: readonly string[];
-  promise: Promise<T>;
-  /** Who waits and could abort. */
-  callers: number;
-  /** Whether its key was written or removed meanwhile, so that what it loads is not stored. */
-  voided: boolean;
-  storing: Promise<void> | undefined;
-  /** Whether the value was refreshed while this one read it. */
-  refreshed: boolean;
-}
 
 /** A loader that failed while a stale value served. */
 interface Failure {
@@ -55,9 +42,9 @@ export class Loads<V> {
   readonly #whenDown: CacheWhenDown;
   readonly #counters: Counters;
   readonly #events: Events;
-  readonly #flights = new Map<string, Flight<unknown>>();
+  readonly #flights = new Flights();
   /** Those that nobody waits for. */
-  readonly #refreshes = new Map<string, Flight<unknown>>();
+  readonly #refreshes = new Flights();
   readonly #failures = new BoundedMap<string, Failure>(MOST_FAILURES);
 
   constructor(
@@ -80,11 +67,10 @@ export class Loads<V> {
   getOrSet<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad): Promise<T> {
     const { signal } = options;
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    let flight = this.#flights.get(key) as Flight<T> | undefined;
-    if (!flight) {
-      flight = this.#start(this.#flights, key, options, (own) => this.#readOrLoad(key, loader, options, own));
-    }
-    return this.#join(key, flight, signal);
+    const flight =
+      this.#flights.get<T>(key) ??
+      this.#flights.start<T>(key, options.tags, (own) => this.#readOrLoad(key, loader, options, own));
+    return this.#flights.join(key, flight, signal);
   }
 
   /** Loads anew in the background if the value is about to expire, and more likely the nearer that is (XFetch). */
@@ -102,61 +88,12 @@ export class Loads<V> {
 
   /** What is being loaded for a key is not stored; resolves once nothing is being stored any more. */
   async void(key: string): Promise<void> {
-    await Promise.all([this.#flights, this.#refreshes].map((flights) => this.#voidIn(flights, key)));
+    await Promise.all([this.#flights.void(key), this.#refreshes.void(key)]);
   }
 
   /** The same for all keys, or loads, that match. */
   async voidAll(matches: (key: string, tags: readonly string[]) => boolean): Promise<void> {
-    const storing = [this.#flights, this.#refreshes].flatMap((flights) =>
-      [...flights].filter(([key, { tags }]) => matches(key, tags)).map(([key]) => this.#voidIn(flights, key)),
-    );
-    await Promise.all(storing);
-  }
-
-  async #voidIn(flights: Map<string, Flight<unknown>>, key: string): Promise<void> {
-    const flight = flights.get(key);
-    if (!flight) return;
-    flight.voided = true;
-    flights.delete(key);
-    await flight.storing?.catch(() => undefined);
-  }
-
-  #start<T>(
-    flights: Map<string, Flight<unknown>>,
-    key: string,
-    { tags }: ResolvedLoad,
-    run: (flight: Flight<T>) => Promise<T>,
-  ): Flight<T> {
-    const flight: Flight<T> = {
-      controller: new AbortController(),
-      tags,
-      promise: undefined as unknown as Promise<T>,
-      callers: 0,
-      voided: false,
-      storing: undefined,
-      refreshed: false,
-    };
-    flights.set(key, flight);
-    flight.promise = run(flight).finally(() => {
-      if (flights.get(key) === flight) flights.delete(key);
-    });
-    // Everybody who waited may be gone.
-    flight.promise.catch(() => undefined);
-    return flight;
-  }
-
-  #join<T>(key: string, flight: Flight<T>, signal: AbortSignal | undefined): Promise<T> {
-    flight.callers++;
-    if (!signal) return flight.promise;
-    return new Promise((resolve, reject) => {
-      const stop = whenAborted(signal, () => {
-        reject(aborted(signal));
-        if (--flight.callers > 0) return;
-        if (this.#flights.get(key) === flight) this.#flights.delete(key);
-        flight.controller.abort(aborted(signal));
-      });
-      flight.promise.then(resolve, reject).finally(stop);
-    });
+    await Promise.all([this.#flights.voidAll(matches), this.#refreshes.voidAll(matches)]);
   }
 
   async #readOrLoad<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad, flight: Flight<T>): Promise<T> {
@@ -182,7 +119,7 @@ export class Loads<V> {
       return this.#remote.present(read) as T;
     }
     this.#counters.misses++;
-    const refresh = this.#refreshes.get(key) as Flight<T | undefined> | undefined;
+    const refresh = this.#refreshes.get<T | undefined>(key);
     // That it could not ask for its lock is no reason not to load where Redis is not needed for that.
     const refreshed = await refresh?.promise.catch((error) => this.#unlessDown(key, error as Error));
     if (refreshed !== undefined) return refreshed as T;
@@ -311,13 +248,13 @@ export class Loads<V> {
     seen: Seen | undefined,
   ): void {
     const failure = this.#failures.get(key);
-    if (this.#refreshes.has(key) || (failure && performance.now() < failure.until)) return;
+    if (this.#refreshes.get(key) || (failure && performance.now() < failure.until)) return;
     const refresh = (own: Flight<T>) => {
       if (options.lock) return this.#refreshAlone(key, loader, options, own, freshUntil);
       if (seen) return this.#load(key, loader, options, own, seen);
       return this.#refreshUnlessDone(key, loader, options, own, freshUntil);
     };
-    const flight = this.#start<T | undefined>(this.#refreshes, key, options, async (own) => {
+    const flight = this.#refreshes.start<T | undefined>(key, options.tags, async (own) => {
       const value = await refresh(own as Flight<T>);
       const reading = this.#flights.get(key);
       if (reading) reading.refreshed = true;
