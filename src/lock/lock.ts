@@ -26,7 +26,8 @@ export class Lock implements AsyncDisposable, Renewable {
   #lostBecause: LockLostError | undefined;
   #abort: AbortController | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #renewal: Promise<unknown> | undefined;
+  /** Ends with the refresh that was asked for last. */
+  #refreshing: Promise<unknown> | undefined;
   #releasing: Promise<boolean> | undefined;
 
   /** @internal */
@@ -96,11 +97,12 @@ export class Lock implements AsyncDisposable, Renewable {
   }
 
   /**
-   * Sets the time that is left to `ttl`, counted from now.
+   * Sets the time that is left to `ttl`, counted from when it is asked for, and what later renewals set. Of several that are called
+   * at once each is asked for when the one before it has ended.
    *
    * @returns `false` if the lock is lost or released.
    * @throws {InvalidArgumentError} if `ttl` is not positive. {@link ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked;
-   *   the lock is then held until its present deadline.
+   *   the lock is then held until its present deadline, or for `ttl` if that is sooner, as Redis may have heard it.
    */
   async refresh(ttl: Duration): Promise<boolean> {
     const ttlMs = positiveMs(ttl, 'ttl');
@@ -149,27 +151,43 @@ export class Lock implements AsyncDisposable, Renewable {
   /** @internal Called by the renewals; resolves with whether there is still something to renew. */
   async renew(): Promise<boolean> {
     if (!this.held) return false;
-    this.#renewal = this.#refreshTo(this.#ttlMs).catch(() => undefined);
-    await this.#renewal;
-    this.#renewal = undefined;
+    await this.#refreshTo(this.#ttlMs).catch(() => undefined);
     return this.held;
   }
 
-  async #refreshTo(ttlMs: number): Promise<boolean> {
-    const sentAt = performance.now();
-    const refreshed = await this.#owner.refresh(this.#claim, this.#fence, ttlMs, sentAt + ttlMs < this.#expiresAt);
-    if (this.#state !== 'held') return refreshed;
-    if (!refreshed) this.#lose('Redis does not hold it any more');
-    else {
-      // A refresh may shorten the time, and of two at once the later one counts.
-      const sooner = sentAt + ttlMs < this.#expiresAt;
-      this.#expiresAt = sentAt + ttlMs;
-      if (sooner && this.#timer) this.#watchDeadline();
-    }
+  // One at a time: of two under way it is not known which of them Redis hears last.
+  #refreshTo(ttlMs: number): Promise<boolean> {
+    const refreshed = this.#refreshing
+      ? this.#refreshing.then(() => this.held && this.#refreshNow(ttlMs))
+      : this.#refreshNow(ttlMs);
+    const over = () => {
+      if (this.#refreshing === ended) this.#refreshing = undefined;
+    };
+    const ended = refreshed.then(over, over);
+    this.#refreshing = ended;
     return refreshed;
   }
 
-  // The order matters: a renewal in flight must not come after the release, and a new one must not begin.
+  async #refreshNow(ttlMs: number): Promise<boolean> {
+    const expiresAt = performance.now() + ttlMs;
+    const sooner = expiresAt < this.#expiresAt;
+    if (sooner) this.#shorten(expiresAt);
+    const refreshed = await this.#owner.refresh(this.#claim, this.#fence, ttlMs, sooner);
+    if (this.#state !== 'held') return refreshed;
+    if (refreshed) this.#expiresAt = expiresAt;
+    else this.#lose('Redis does not hold it any more');
+    return refreshed;
+  }
+
+  // Before Redis is asked: it may hear what it is not heard to answer.
+  #shorten(expiresAt: number): void {
+    this.#expiresAt = expiresAt;
+    if (this.#timer) this.#watchDeadline();
+    // The next renewal was due in the measure of the time before.
+    if (this.#autoRenews) this.autoRenew();
+  }
+
+  // The order matters: a refresh in flight must not come after the release, and a new one must not begin.
   #release(): Promise<boolean> {
     this.#notice();
     const wasLost = this.#state === 'lost';
@@ -177,7 +195,7 @@ export class Lock implements AsyncDisposable, Renewable {
     if (this.#timer) clearTimeout(this.#timer);
     this.#owner.renewals.delete(this);
     const giveBack = () => this.#owner.release(this.#claim, this.#fence);
-    const wasOurs = this.#renewal ? this.#renewal.then(giveBack) : giveBack();
+    const wasOurs = this.#refreshing ? this.#refreshing.then(giveBack) : giveBack();
     return wasLost ? wasOurs.then(() => false) : wasOurs;
   }
 

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type Lock, LockLostError } from '../../src/index.js';
+import { CommandTimeoutError, type Duration, type Lock, LockLostError } from '../../src/index.js';
 import { failure } from '../support/engine.js';
 import { eventually, startProxy, useRedis } from '../support/redis.js';
-import { lockerOn, newKey, waitersOf } from './support.js';
+import { lockerOn, newKey, poolOn, waitersOf } from './support.js';
 
 const server = useRedis();
 afterEach(() => server().thaw());
@@ -167,6 +167,43 @@ describe('the signal', () => {
     expect((await second) - shorter.expiresAt).toBeLessThan(200);
     expect(longer.signal.aborted).toBe(false);
     expect(await first).toBeGreaterThanOrEqual(longer.expiresAt);
+  });
+
+  test('counts with a shorter time as soon as it is asked for: Redis may have heard what it did not answer', async () => {
+    const pool = poolOn(server(), { commandTimeout: '300ms' });
+    const [lock, renewed] = (await Promise.all([
+      pool.getLocker().obtain(newKey(), '50s'),
+      pool.getLocker().obtain(newKey(), '50s', 0, { autoRenew: true }),
+    ])) as [Lock, Lock];
+    // Redis knows the script from now on, so that it executes what it hears.
+    expect(await lock.refresh('49s')).toBe(true);
+    const lost = aborted(lock.signal);
+    await server().freeze();
+    const refreshing = [lock, renewed].map((held) => failure(held.refresh('1s')));
+    const leftMs = lock.expiresAt - performance.now();
+    expect(leftMs).toBeLessThanOrEqual(1_000);
+    for (const error of await Promise.all(refreshing)) expect(error).toBeInstanceOf(CommandTimeoutError);
+    await server().thaw();
+    expect((await lost) - lock.expiresAt).toBeLessThan(200);
+    expect(lock.held).toBe(false);
+    expect(Number(await server().cli('PTTL', String(lock.key)))).toBeLessThanOrEqual(1_000);
+    // The next renewal of 50 s would have come too late for 1 s.
+    expect(renewed.held).toBe(true);
+    expect(await renewed.release()).toBe(true);
+  });
+
+  test('is of the last of several refreshes that are under way', async () => {
+    const lock = (await lockerOn(server()).obtain(newKey(), '10s')) as Lock;
+    const before = performance.now();
+    expect(await Promise.all(['1s', '40s', '2s', '20s'].map((ttl) => lock.refresh(ttl as Duration)))).toEqual(
+      Array(4).fill(true),
+    );
+    expect(lock.expiresAt).toBeGreaterThanOrEqual(before + 20_000);
+    expect(lock.expiresAt).toBeLessThanOrEqual(performance.now() + 20_000);
+    const left = await lock.ttl();
+    expect(left).toBeGreaterThan(19_000);
+    expect(left).toBeLessThanOrEqual(20_000);
+    await lock.release();
   });
 
   test('aborts as soon as Redis says that the lock is gone', async () => {
