@@ -119,14 +119,23 @@ export class Lock implements AsyncDisposable, Renewable {
    * Gives the lock back; whoever waits first gets it.
    *
    * @returns whether it was still ours; `false` when called again.
-   * @throws {ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked; the lock then ends with its expiry.
+   * @throws {ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked; the lock then ends with its expiry, unless it
+   *   is released again before.
    */
   release(): Promise<boolean> {
-    if (this.#releasing) return this.#releasing.then(() => false);
-    this.#releasing = this.#release();
-    return this.#releasing;
+    const before = this.#releasing;
+    if (!before) {
+      this.#releasing = this.#release();
+      return this.#releasing;
+    }
+    const tryAgain = () => {
+      if (this.#releasing === before) this.#releasing = undefined;
+      return this.release();
+    };
+    return before.then(() => false, tryAgain);
   }
 
+  /** {@link release}s it, and throws what that throws. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
   }

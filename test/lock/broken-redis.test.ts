@@ -142,6 +142,30 @@ describe('a server that is down', () => {
       await server().restart();
     }
   });
+
+  test('is no reason not to release again', async () => {
+    const proxy = await startProxy(server().address);
+    try {
+      const [locker, other] = [lockerOn(proxy, { commandTimeout: 300 }), lockerOn(server())];
+      const key = newKey();
+      const lock = (await locker.obtain(key, '1m')) as Lock;
+      proxy.blackhole(true);
+      const failed = failure(lock.release());
+      const meanwhile = failure(lock.release());
+      for (const error of await Promise.all([failed, meanwhile])) expect(error).toBeInstanceOf(LagoonError);
+      expect(lock.held).toBe(false);
+      expect(await other.obtain(key, '1m')).toBeNull();
+      // What Redis has not heard it never will.
+      proxy.cutAll();
+      proxy.blackhole(false);
+      const releases = [lock.release(), lock.release()];
+      expect(await Promise.all(releases)).toEqual([true, false]);
+      expect(await lock.release()).toBe(false);
+      expect(await (await other.obtain(key, '1m'))?.release()).toBe(true);
+    } finally {
+      await proxy.stop();
+    }
+  });
 });
 
 describe('a frozen server', () => {
