@@ -191,6 +191,11 @@ export function isUnavailable(error: unknown): boolean {
   );
 }
 
+/** Whether Redis may have executed what ended with this error, or may yet do so. */
+export function mayHaveBeenExecuted(error: unknown): boolean {
+  return (error instanceof ConnectionError || error instanceof CommandTimeoutError) && error.mayHaveBeenExecuted;
+}
+
 /** Whether the server took the password of a user who may not do what connecting needs: that is a refusal, and no outage. */
 function lacksRight(error: Error): boolean {
   for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {

@@ -12,6 +12,8 @@ export interface Claim {
   readonly kind: ClaimKind;
   readonly permits: number;
   readonly token: string;
+  /** Whether the token was drawn for this claim, so that no other has it. */
+  readonly drawn: boolean;
   readonly metadata: string;
   /** The token with the metadata behind it; what is compared, whole. */
   readonly value: string;

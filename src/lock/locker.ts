@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { RedisArgument } from 'redis';
 import { type Duration, nonNegativeMs, positiveMs } from '../duration.js';
-import { InvalidArgumentError } from '../errors.js';
+import { InvalidArgumentError, isUnavailable, mayHaveBeenExecuted } from '../errors.js';
 import { log } from '../observe/debug.js';
-import { aborted, whenAborted } from '../pool/abort.js';
+import { aborted, unlessAborted } from '../pool/abort.js';
 import { tagOfKeys } from './book.js';
 import { type Claim, type ClaimKind, type Held, randomToken } from './claim.js';
 import { LockNotObtainedError } from './errors.js';
@@ -21,6 +21,9 @@ import { Semaphore } from './semaphore.js';
 import { type LockState, stateOf } from './state.js';
 import type { LockStore } from './store.js';
 import { WaitingRooms } from './waiting-rooms.js';
+
+/** What nobody holds could not be given back: so soon it is tried again. */
+const RETRY_MS = 200;
 
 /** Distributed locks on the keys of one pool. Made by `redis.getLocker()`. */
 export class Locker implements LockOwner, ObtainsKind {
@@ -125,7 +128,16 @@ export class Locker implements LockOwner, ObtainsKind {
     const sentAt = performance.now();
     // Nobody waits for most locks: one question without a place in the queue, before anything that waiting needs.
     const mayQueue = waitMs > 0 && this.#rooms.at(claim.tag)?.isOpen === true;
-    const first = mayQueue ? undefined : heldBy(await this.#askOnce(claim, signal), sentAt, claim.ttlMs);
+    let first: Held | undefined;
+    if (!mayQueue) {
+      const asked = this.#requests.obtain(claim);
+      try {
+        first = heldBy(await unlessAborted(asked, signal), sentAt, claim.ttlMs);
+      } catch (error) {
+        this.#disown(claim, asked);
+        throw error;
+      }
+    }
     const held = isNotOver(first) ? first : await this.#waitFor(first, claim, sentAt + waitMs, signal);
     if (!held) return null;
     const kept = replicas === undefined ? held : await replicated(this.#store, this, claim, held, replicas, signal);
@@ -145,7 +157,7 @@ export class Locker implements LockOwner, ObtainsKind {
   }
 
   /** @internal */
-  release(claim: Claim, fence: string): Promise<boolean> {
+  release(claim: Claim, fence: string | undefined): Promise<boolean> {
     const sentAt = performance.now();
     return this.#requests.release(claim, fence).then(
       (reply) => {
@@ -161,19 +173,24 @@ export class Locker implements LockOwner, ObtainsKind {
     );
   }
 
-  #askOnce(claim: Claim, signal: AbortSignal | undefined): Promise<ObtainReply> {
-    const asked = this.#requests.obtain(claim);
-    if (!signal) return asked;
-    return new Promise((resolve, reject) => {
-      const stop = whenAborted(signal, () => {
-        reject(aborted(signal));
-        // Nobody is left who would release what Redis gives now.
-        asked
-          .then((reply) => heldBy(reply, 0, 0))
-          .then((held) => held && this.release(claim, held.fence))
-          .catch((error: Error) => log.lock('cannot give back a lock that was aborted: %s', error.message));
-      });
-      asked.then(resolve, reject).finally(stop);
+  /** Nobody is left who would release what Redis gives now, or has given by a reply that was lost. */
+  #disown(claim: Claim, asked: Promise<ObtainReply>): void {
+    asked.then(
+      (reply) => {
+        const held = heldBy(reply, 0, 0);
+        if (held) this.#giveBack(claim, held.fence);
+      },
+      // A token that the caller has chosen may be asked for again, and what it holds then is not to be given back.
+      (error) => mayHaveBeenExecuted(error) && claim.drawn && this.#giveBack(claim, undefined),
+    );
+  }
+
+  /** In the background, until the time that it may be held for is over. */
+  #giveBack(claim: Claim, fence: string | undefined, giveUpAt = performance.now() + claim.ttlMs): void {
+    this.release(claim, fence).catch((error: Error) => {
+      log.lock('cannot give back a lock that nobody is told of: %s', error.message);
+      if (!isUnavailable(error) || performance.now() > giveUpAt) return;
+      setTimeout(() => this.#giveBack(claim, fence, giveUpAt), RETRY_MS).unref();
     });
   }
 
@@ -197,13 +214,16 @@ export class Locker implements LockOwner, ObtainsKind {
     permits: number,
     keys: readonly RedisArgument[],
     ttl: Duration,
-    { token = randomToken(), metadata = '' }: ObtainOptions,
+    { token: chosen, metadata = '' }: ObtainOptions,
   ): Claim {
+    const drawn = chosen === undefined;
+    const token = drawn ? randomToken() : chosen;
     if (typeof token !== 'string' || token === '') throw new InvalidArgumentError('token must be a non-empty string');
     if (typeof metadata !== 'string') throw new InvalidArgumentError('metadata must be a string');
     checkKeys(keys);
     const ttlMs = positiveMs(ttl, 'ttl');
-    return { keys, tag: tagOfKeys(this.#store, keys), kind, permits, token, metadata, value: token + metadata, ttlMs };
+    const tag = tagOfKeys(this.#store, keys);
+    return { keys, tag, kind, permits, token, drawn, metadata, value: token + metadata, ttlMs };
   }
 }
 

@@ -190,6 +190,34 @@ describe('a frozen server', () => {
     expect([ConnectionError, CommandTimeoutError].some((type) => error instanceof type)).toBe(true);
   });
 
+  test.each([0, 20])(
+    'what it gives when nobody is told any more is given back, waitTimeout %i',
+    async (waitTimeout) => {
+      const [locker, other] = [lockerOn(server(), { commandTimeout: 300 }), lockerOn(server())];
+      // Redis knows the scripts from now on, so that it executes what it hears.
+      await (await locker.obtain(newKey(), '1m'))?.release();
+      await (await locker.obtain([newKey(), newKey()], '1m'))?.release();
+      const keys = [newKey(), newKey(), newKey()] as [string, string, string];
+      await server().freeze();
+      const obtains = [locker.obtain(keys[0], '1m', waitTimeout), locker.obtain([keys[1], keys[2]], '1m', waitTimeout)];
+      for (const error of await Promise.all(obtains.map(failure))) expect(error).toBeInstanceOf(CommandTimeoutError);
+      await server().thaw();
+      for (const key of keys) expect(await (await other.obtain(key, '1m', '10s'))?.release()).toBe(true);
+    },
+  );
+
+  test('what it gives to a token of the caller is kept, as he may have asked for it again', async () => {
+    const locker = lockerOn(server(), { commandTimeout: 300 });
+    await (await locker.obtain(newKey(), '1m'))?.release();
+    const key = newKey();
+    await server().freeze();
+    expect(await failure(locker.obtain(key, '1m', 0, { token: 'mine' }))).toBeInstanceOf(CommandTimeoutError);
+    await server().thaw();
+    await eventually(async () => (await locker.inspect(key)).held);
+    await locker.obtain(newKey(), '1m', 0, { token: 'mine' });
+    expect((await locker.inspect(key)).holders).toMatchObject([{ value: 'mine' }]);
+  });
+
   test('an aborted wait ends at once', async () => {
     const locker = lockerOn(server());
     const key = newKey();

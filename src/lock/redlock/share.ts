@@ -2,6 +2,7 @@ import type { RedisArgument } from 'redis';
 import type { Duration } from '../../duration.js';
 import { tagOfKeys } from '../book.js';
 import type { Claim } from '../claim.js';
+import { givenBack } from '../replies.js';
 import { Requests } from '../requests.js';
 import type { LockStore } from '../store.js';
 
@@ -32,7 +33,17 @@ export class Share {
     this.pool = pool.getPoolConfig().code;
     this.#pool = pool;
     const tag = tagOfKeys(pool, [resource]);
-    this.#claim = { keys: [resource], tag, kind: 'x', permits: 1, token, metadata: '', value: token, ttlMs };
+    this.#claim = {
+      keys: [resource],
+      tag,
+      kind: 'x',
+      permits: 1,
+      token,
+      drawn: true,
+      metadata: '',
+      value: token,
+      ttlMs,
+    };
   }
 
   /** Whether the pool gives the lock. What was not sent within the timeout is not sent at all. */
@@ -56,7 +67,7 @@ export class Share {
     const { commandTimeout } = this.#pool.getPoolConfig();
     const pool = timeoutMs < commandTimeout ? this.#pool.withTimeout(timeoutMs) : this.#pool;
     const reply = await requests(pool).release(this.#claim, undefined);
-    return (typeof reply === 'number' ? reply : reply[0]) === 1;
+    return givenBack(reply)[0] === 1;
   }
 }
 

@@ -215,6 +215,7 @@ export class RealWorld {
       kind,
       permits: kind === 's' ? PERMITS : 1,
       token,
+      drawn: true,
       metadata: '',
       value: token,
       ttlMs: TTL_MS,
