@@ -52,6 +52,7 @@ export class Lock implements AsyncDisposable, Renewable {
     return this.#claim.keys[0] as RedisArgument;
   }
 
+  /** All its keys, as they were given. */
   get keys(): readonly RedisArgument[] {
     return this.#claim.keys;
   }

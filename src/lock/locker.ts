@@ -53,6 +53,8 @@ export class Locker implements LockOwner, ObtainsKind {
    *   cluster; nothing was sent.
    * @throws {AbortError} when the signal aborts. {@link ReplyError} if the key holds another type, or Redis is read-only.
    * @throws {ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked: not the same as not obtained.
+   *   {@link AcquireTimeoutError} or {@link PoolOverloadedError} if the pool has no connection or no room left for it, {@link ClosedError} if the
+   *   engine closes.
    * @throws {LockNotReplicatedError} if fewer than `replicas` replicas confirm it in time; it was given back.
    */
   obtain(
@@ -68,7 +70,7 @@ export class Locker implements LockOwner, ObtainsKind {
    * Obtains the lock at once or not at all.
    *
    * @returns the function that gives it back, which resolves with whether it was still ours.
-   * @throws {LockNotObtainedError} if another holds it.
+   * @throws {LockNotObtainedError} if another holds it. Otherwise as {@link obtain}.
    */
   async tryLock(key: RedisArgument, ttl: Duration): Promise<() => Promise<boolean>> {
     const lock = await this.obtain(key, ttl);
@@ -77,7 +79,8 @@ export class Locker implements LockOwner, ObtainsKind {
   }
 
   /**
-   * Obtains the lock, renews it while `fn` runs, and releases it. Inside `fn`, a further `run` on the same key joins this one.
+   * Obtains the lock, renews it while `fn` runs, and releases it. Inside `fn`, a further `run` on the same key joins this one, and
+   * its own options have no effect.
    *
    * @throws what `fn` throws. {@link LockNotObtainedError} if another held it for all of `waitTimeout`.
    * @throws {LockLostError} if the lock was lost while `fn` ran, unless `fn` failed first; `lock.signal` tells `fn` at once.
@@ -86,7 +89,11 @@ export class Locker implements LockOwner, ObtainsKind {
     return this.#reentrance.run(key, options, fn);
   }
 
-  /** A mutex on a key that this object can acquire again while it holds it. */
+  /**
+   * A mutex on a key that this object can acquire again while it holds it.
+   *
+   * @throws {InvalidArgumentError} if `ttl` is not positive.
+   */
   mutex(key: RedisArgument, options: { ttl: Duration }): Mutex {
     return new Mutex(this, key, positiveMs(options.ttl, 'ttl'));
   }
@@ -105,7 +112,11 @@ export class Locker implements LockOwner, ObtainsKind {
     return new Semaphore(this, key, permits);
   }
 
-  /** Who holds a key, as an exclusive lock, a read-write lock or a semaphore, for how long, and how many wait for it. */
+  /**
+   * Who holds a key, as an exclusive lock, a read-write lock or a semaphore, for how long, and how many wait for it.
+   *
+   * @throws {ReplyError} if the key holds another type. {@link ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked.
+   */
   async inspect(key: RedisArgument): Promise<LockState> {
     checkKeys([key]);
     return stateOf(await this.#requests.look(key));

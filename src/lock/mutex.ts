@@ -33,6 +33,7 @@ export class Mutex {
    * Acquires it, or acquires it once more and sets its time anew. Makes one attempt.
    *
    * @returns `false` if another holds it.
+   * @throws {ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked.
    */
   acquire(): Promise<boolean> {
     return this.#inTurn(async () => {
@@ -50,6 +51,8 @@ export class Mutex {
    * Releases it once.
    *
    * @returns `false` if it is not held, because it never was or because it was lost.
+   * @throws {ConnectionError} or {@link CommandTimeoutError} if Redis cannot be asked; this object does not hold it any more then, and
+   *   in Redis it ends with its expiry.
    */
   release(): Promise<boolean> {
     return this.#inTurn(async () => {
@@ -62,7 +65,11 @@ export class Mutex {
     });
   }
 
-  /** The time for which later calls of {@link acquire} take it. */
+  /**
+   * The time for which later calls of {@link acquire} take it.
+   *
+   * @throws {InvalidArgumentError} if it is not positive.
+   */
   setExpire(ttl: Duration): void {
     this.#ttlMs = positiveMs(ttl, 'ttl');
   }

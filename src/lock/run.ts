@@ -11,7 +11,7 @@ import type { ObtainOptions } from './obtain.js';
 export interface RunOptions extends Omit<ObtainOptions, 'autoRenew'> {
   /** The lock expires so long after its last renewal. */
   ttl: Duration;
-  /** How long to wait while another holds it; default 0. */
+  /** How long to wait while another holds it, or `Infinity`; default 0. */
   waitTimeout?: Duration;
 }
 
