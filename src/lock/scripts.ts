@@ -203,7 +203,7 @@ local waiting = call('LLEN', at.queue)
 -- Unlike GET it does not mind a sorted set.
 local exclusive = call('MGET', at.key)[1]
 if exclusive then return { waiting, { { 'x' .. exclusive, call('PTTL', at.key) } } } end
-local scored = call('ZRANGEBYSCORE', at.key, '(' .. digits(ms), '+inf', 'WITHSCORES')
+local scored = call('ZRANGEBYSCORE', at.key, digits(ms), '+inf', 'WITHSCORES')
 local holders = {}
 for i = 1, #scored, 2 do
   if not string.find(scored[i], '^[rws].*#%d+$') then

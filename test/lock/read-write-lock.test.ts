@@ -155,3 +155,14 @@ describe('a read/write lock', () => {
     expect(await writer.release()).toBe(true);
   });
 });
+
+test('nobody follows a holder before its own deadline, not by a part of a ms', async () => {
+  const [locker, other] = [lockerOn(server()), lockerOn(server())];
+  for (let i = 0; i < 40; i++) {
+    const key = newKey();
+    const holder = (await locker.readWriteLock(key).obtainWrite(20)) as Lock;
+    let next: Lock | null = null;
+    while (!next) next = await other.readWriteLock(key).obtainRead('1m');
+    expect(performance.now()).toBeGreaterThanOrEqual(holder.expiresAt);
+  }
+});

@@ -31,7 +31,7 @@ end
 
 local function vacant(key, claim)
   if claim.kind == 'x' then return call('EXISTS', key) == 0 end
-  call('ZREMRANGEBYSCORE', key, '-inf', ms)
+  call('ZREMRANGEBYSCORE', key, '-inf', '(' .. digits(ms))
   local first = call('ZRANGE', key, 0, 0)[1]
   if not first then return true end
   if claim.kind == 's' then return call('ZCARD', key) < tonumber(claim.permits) end
@@ -51,7 +51,7 @@ local function held_as(key, claim)
     return holder and is(holder, claim.value, claim.fence) and holder
   end
   local value = claim.kind .. claim.value
-  for _, holder in ipairs(call('ZRANGEBYSCORE', key, '(' .. digits(ms), '+inf')) do
+  for _, holder in ipairs(call('ZRANGEBYSCORE', key, digits(ms), '+inf')) do
     if is(holder, value, claim.fence) then return holder end
   end
 end
