@@ -234,8 +234,13 @@ export class Locker implements LockOwner, ObtainsKind {
     checkKeys(keys);
     const ttlMs = positiveMs(ttl, 'ttl');
     const tag = tagOfKeys(this.#store, keys);
-    return { keys, tag, kind, permits, token, drawn, metadata, value: token + metadata, ttlMs };
+    return { keys: keys.map(ownCopy), tag, kind, permits, token, drawn, metadata, value: token + metadata, ttlMs };
   }
+}
+
+/** What the caller does with a Buffer or an array afterwards must not move the lock to other keys. */
+function ownCopy(key: RedisArgument): RedisArgument {
+  return typeof key === 'string' ? key : Buffer.from(key);
 }
 
 function isNotOver(held: Held | undefined): held is Held {

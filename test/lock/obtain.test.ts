@@ -181,7 +181,7 @@ describe('keys', () => {
   ])('%s', async (_, key) => {
     const [a, b] = [lockerOn(server()), lockerOn(server())];
     const first = await obtained(a.obtain(key, '1m'));
-    expect(first.key).toBe(key);
+    expect(first.key).toEqual(key);
     const second = b.obtain(key, '1m', '5s');
     await eventually(async () => (await b.inspect(key)).waiting === 1);
     expect(await first.release()).toBe(true);
@@ -191,6 +191,19 @@ describe('keys', () => {
     expect(await lock.ttl()).toBeGreaterThan(60_000);
     expect(await lock.release()).toBe(true);
     expect(await b.inspect(key)).toMatchObject({ held: false, waiting: 0 });
+  });
+
+  test('are those that were given, whatever becomes of the array or the Buffer', async () => {
+    const [a, b] = [lockerOn(server()), lockerOn(server())];
+    const keys = [newKey(), newKey()];
+    const key = Buffer.from(newKey());
+    const all = [...keys, String(key)];
+    const [several, one] = await Promise.all([obtained(a.obtain(keys, '1m')), obtained(a.obtain(key, '1m'))]);
+    const next = all.map((name) => obtained(b.obtain(name, '1m', '5s')));
+    keys.pop();
+    key.fill('x');
+    expect(await Promise.all([several.release(), one.release()])).toEqual([true, true]);
+    for (const lock of await Promise.all(next)) expect(await lock.release()).toBe(true);
   });
 
   test('a Buffer and a string of the same bytes are one key', async () => {
