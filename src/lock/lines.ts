@@ -7,6 +7,8 @@ export interface Line {
   readonly name: string;
   readonly waiters: Set<Waiter>;
   timer: NodeJS.Timeout | undefined;
+  /** Whether some could not ask the last time. */
+  troubled: boolean;
 }
 
 /** The lines of one waiting room. */
@@ -21,10 +23,10 @@ export class Lines {
 
   /** The line in which a claim waits. */
   of({ keys }: Claim): Line {
-    const name = keys.map(nameOf).join('\0');
+    const name = JSON.stringify(keys.map(nameOf));
     let line = this.#lines.get(name);
     if (!line) {
-      line = { name, waiters: new Set(), timer: undefined };
+      line = { name, waiters: new Set(), timer: undefined, troubled: false };
       this.#lines.set(name, line);
     }
     return line;
@@ -35,8 +37,8 @@ export class Lines {
     if (line.waiters.size === 0) return;
     clearTimeout(line.timer);
     line.timer = setTimeout(() => {
-      const [first] = line.waiters;
-      if (first) this.#ask(first);
+      // Who is about to leave asks no more.
+      for (const waiter of line.waiters) if (!waiter.leaving) return this.#ask(waiter);
     }, delayMs);
   }
 

@@ -7,8 +7,11 @@ export type Grant = readonly [id: string, fence: string];
 type Granted = string;
 /** Held: the fence, the time that is left in ms, the server's time in µs, and who else was granted. */
 type HeldAlready = readonly [1, fence: string, leftMs: number, serverUs: string, grants: readonly Grant[]];
-/** In how many ms to look again, whether a stranger holds it, the server's time in µs, and who else was granted. */
-type Denied = readonly [0, lookMs: number, foreign: 0 | 1, serverUs: string, grants: readonly Grant[]];
+/**
+ * In how many ms to look again, whether a stranger holds it, the server's time in µs, who else was granted, and whether the
+ * claim had no place in the queue before.
+ */
+type Denied = readonly [0, lookMs: number, foreign: 0 | 1, serverUs: string, grants: readonly Grant[], queued: 0 | 1];
 
 export type ObtainReply = Granted | HeldAlready | Denied;
 /** Whether the claim was held, with the server's time in µs and who was granted instead. */

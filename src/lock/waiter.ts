@@ -52,7 +52,6 @@ export class Waiter {
 
   /** Learns that a request sent at `sentAt` was executed when the server's clock showed `serverUs`. */
   synchronise(sentAt: number, serverUs: number): void {
-    this.trouble = undefined;
     if (this.#serverUs !== undefined) return;
     this.#localMs = sentAt;
     this.#serverUs = serverUs;

@@ -6,7 +6,7 @@ import { aborted, whenAborted } from '../pool/abort.js';
 import type { Claim, Held } from './claim.js';
 import { GrantChannel } from './grant-channel.js';
 import { Lines } from './lines.js';
-import { type Grant, givenBack, heldBy, partsOf } from './replies.js';
+import { type Grant, givenBack, heldBy, type ObtainReply, partsOf } from './replies.js';
 import type { Requests } from './requests.js';
 import type { LockStore } from './store.js';
 import { Waiter } from './waiter.js';
@@ -149,6 +149,8 @@ export class WaitingRoom {
       await this.#askNow(waiter);
     }
     waiter.asking = false;
+    // It is over, or leaves: there was reason for another of its line to ask.
+    if (waiter.toAsk) this.#lines.look(waiter.line, 0);
   }
 
   async #askNow(waiter: Waiter): Promise<void> {
@@ -158,7 +160,7 @@ export class WaitingRoom {
     } catch (error) {
       return this.#failed(waiter, error as Error);
     }
-    if (waiter.over || waiter.leaving) return;
+    if (waiter.over || waiter.leaving) return this.#lines.look(waiter.line, 0);
     let grantedNow = false;
     let leftOver = false;
     try {
@@ -167,6 +169,8 @@ export class WaitingRoom {
       waiter.askedAt ??= sentAt;
       const reply = await this.#requests.obtainOrWait(waiter.claim, waiter.id, again);
       if (typeof reply !== 'string') this.deliver(reply[4], reply[3], sentAt);
+      waiter.trouble = undefined;
+      if (waiter.line.troubled || (again && isForgotten(reply))) this.#askOthers(waiter);
       if (typeof reply === 'string' || reply[0] === 1) {
         grantedNow = waiter.end(heldBy(reply, sentAt, waiter.claim.ttlMs));
         // Its place in the queue, if Redis had forgotten that anybody waits.
@@ -186,10 +190,18 @@ export class WaitingRoom {
     if (late || leftOver) void this.#leave(waiter);
   }
 
+  // Only the first of a line asks while Redis is away, and those behind it have lost their places with its data, or have none yet.
+  #askOthers(first: Waiter): void {
+    const { line } = first;
+    line.troubled = false;
+    for (const waiter of line.waiters) if (waiter !== first) void this.#ask(waiter);
+  }
+
   #failed(waiter: Waiter, error: Error): void {
     if (isUnavailable(error)) {
       // The wait goes on, and its end tells whether Redis came back.
       waiter.trouble = error;
+      waiter.line.troubled = true;
       this.#lines.look(waiter.line, RETRY_MS);
     } else {
       waiter.end(error);
@@ -237,4 +249,9 @@ export class WaitingRoom {
     if (this.#waiters.size === 0) this.#channel.rest();
     this.#lines.leave(waiter);
   }
+}
+
+/** Whether the reply to a claim that had asked before says that Redis did not know of it. */
+function isForgotten(reply: ObtainReply): boolean {
+  return typeof reply === 'string' || (reply[0] === 0 && reply[5] === 1);
 }

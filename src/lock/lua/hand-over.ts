@@ -123,7 +123,7 @@ local function hurry(at, kind, before)
   for _, packed in ipairs(call('LRANGE', at.queue, 0, -1)) do
     local claim, list = unpack_claim(packed, at)
     local line = claim.channel
-    for _, there in ipairs(list) do line = line .. ' ' .. there.key end
+    for _, there in ipairs(list) do line = line .. ' ' .. #there.key .. ' ' .. there.key end
     if not told[line] then tell(claim.channel, claim.id) end
     told[line] = true
   end

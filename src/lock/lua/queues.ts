@@ -66,13 +66,17 @@ local function obtain(list, claim, waits)
     if there >= 0 and (look < 0 or there < look) then look = there end
     foreign = math.max(foreign, stranger)
   end
+  local queued = 0
   if claim.id then
     local packed = pack(claim, list)
     for _, at in ipairs(list) do
-      if again == '0' or not call('LPOS', at.queue, packed) then call('RPUSH', at.queue, packed) end
+      if again == '0' or not call('LPOS', at.queue, packed) then
+        call('RPUSH', at.queue, packed)
+        queued = 1
+      end
       call('PEXPIRE', at.queue, KEEP_MS)
     end
   end
-  return { 0, look, foreign, us, grants }
+  return { 0, look, foreign, us, grants, queued }
 end
 `;
