@@ -83,7 +83,8 @@ export class Locker implements LockOwner, ObtainsKind {
    * its own options have no effect.
    *
    * @throws what `fn` throws. {@link LockNotObtainedError} if another held it for all of `waitTimeout`.
-   * @throws {LockLostError} if the lock was lost while `fn` ran, unless `fn` failed first; `lock.signal` tells `fn` at once.
+   * @throws {LockLostError} if the lock was lost while `fn` ran, unless `fn` failed first; `lock.signal` tells `fn` at once. Before `fn` runs,
+   *   if that which it would join is lost.
    */
   run<T>(key: RedisArgument, options: RunOptions, fn: (lock: Lock) => T | Promise<T>): Promise<T> {
     return this.#reentrance.run(key, options, fn);

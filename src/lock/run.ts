@@ -41,9 +41,11 @@ export class Reentrance {
     this.#contexts ??= new AsyncLocalStorage();
     const outer = this.#contexts.getStore();
     const name = nameOf(key);
+    const around = outer?.get(name);
     // A callback that outlives the one it was called in finds its lock released, and takes one of its own.
-    const joined = outer?.get(name);
-    const shared = joined && joined.count > 0 ? joined : { lock: await this.#obtain(key, options), count: 0 };
+    const joined = around && around.count > 0 ? around : undefined;
+    if (joined?.lock.lostBecause) throw joined.lock.lostBecause;
+    const shared = joined?.lock.held ? joined : { lock: await this.#obtain(key, options), count: 0 };
     shared.count++;
     const context = new Map(outer).set(name, shared);
     let result: T;

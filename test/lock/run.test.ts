@@ -195,6 +195,24 @@ describe('run inside run', () => {
     expect(outer).toBeInstanceOf(LockLostError);
   });
 
+  test('does not begin under a lock that is lost, and takes one of its own after one that was given back', async () => {
+    const locker = lockerOn(server());
+    const key = newKey();
+    const begun: string[] = [];
+    const run = locker.run(key, { ttl: '1m' }, async (outer) => {
+      expect(await outer.release()).toBe(true);
+      await locker.run(key, { ttl: '1m' }, async (own) => {
+        begun.push('own');
+        expect(own.fence).toBeGreaterThan(outer.fence);
+        await server().cli('DEL', key);
+        expect(await own.refresh('1m')).toBe(false);
+        await locker.run(key, { ttl: '1m' }, () => void begun.push('under a lock that is lost'));
+      });
+    });
+    expect(await failure(run)).toBeInstanceOf(LockLostError);
+    expect(begun).toEqual(['own']);
+  });
+
   test('excludes those of parallel contexts, whichever locker they use', async () => {
     const lockers = [lockerOn(server()), lockerOn(server())];
     const key = newKey();
