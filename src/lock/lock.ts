@@ -124,16 +124,9 @@ export class Lock implements AsyncDisposable, Renewable {
    *   is released again before.
    */
   release(): Promise<boolean> {
-    const before = this.#releasing;
-    if (!before) {
-      this.#releasing = this.#release();
-      return this.#releasing;
-    }
-    const tryAgain = () => {
-      if (this.#releasing === before) this.#releasing = undefined;
-      return this.release();
-    };
-    return before.then(() => false, tryAgain);
+    if (this.#releasing) return this.#releaseAgain(this.#releasing);
+    this.#releasing = this.#release();
+    return this.#releasing;
   }
 
   /** {@link release}s it, and throws what that throws. */
@@ -195,6 +188,14 @@ export class Lock implements AsyncDisposable, Renewable {
     if (this.#timer) this.#watchDeadline();
     // The next renewal was due in the measure of the time before.
     if (this.#autoRenews) this.autoRenew();
+  }
+
+  #releaseAgain(before: Promise<boolean>): Promise<boolean> {
+    const tryAgain = () => {
+      if (this.#releasing === before) this.#releasing = undefined;
+      return this.release();
+    };
+    return before.then(() => false, tryAgain);
   }
 
   // The order matters: a refresh in flight must not come after the release, and a new one must not begin.

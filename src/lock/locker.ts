@@ -132,7 +132,7 @@ export class Locker implements LockOwner, ObtainsKind {
     waitTimeout: WaitTimeout,
     options: ObtainOptions,
   ): Promise<Lock | null> {
-    const claim = this.#claim(kind, permits, Array.isArray(keys) ? keys : [keys as RedisArgument], ttl, options);
+    const claim = this.#claim(kind, permits, ownCopies(keys), ttl, options);
     const waitMs = waitTimeout === Number.POSITIVE_INFINITY ? waitTimeout : nonNegativeMs(waitTimeout, 'waitTimeout');
     const { signal, replicas } = options;
     checkReplicas(replicas);
@@ -235,13 +235,14 @@ export class Locker implements LockOwner, ObtainsKind {
     checkKeys(keys);
     const ttlMs = positiveMs(ttl, 'ttl');
     const tag = tagOfKeys(this.#store, keys);
-    return { keys: keys.map(ownCopy), tag, kind, permits, token, drawn, metadata, value: token + metadata, ttlMs };
+    return { keys, tag, kind, permits, token, drawn, metadata, value: token + metadata, ttlMs };
   }
 }
 
 /** What the caller does with a Buffer or an array afterwards must not move the lock to other keys. */
-function ownCopy(key: RedisArgument): RedisArgument {
-  return typeof key === 'string' ? key : Buffer.from(key);
+function ownCopies(keys: RedisArgument | readonly RedisArgument[]): readonly RedisArgument[] {
+  if (typeof keys === 'string') return [keys];
+  return (Array.isArray(keys) ? keys : [keys]).map((key) => (Buffer.isBuffer(key) ? Buffer.from(key) : key));
 }
 
 function isNotOver(held: Held | undefined): held is Held {
