@@ -16,6 +16,8 @@ export interface LockOwner {
 
 /** A lock that was obtained. It is held until it is released, it expires, or it is known to be lost. */
 export class Lock implements AsyncDisposable, Renewable {
+  /** All its keys, as they were given. */
+  readonly keys: readonly RedisArgument[];
   readonly #owner: LockOwner;
   readonly #claim: Claim;
   readonly #fence: string;
@@ -31,7 +33,8 @@ export class Lock implements AsyncDisposable, Renewable {
   #releasing: Promise<boolean> | undefined;
 
   /** @internal */
-  constructor(owner: LockOwner, claim: Claim, held: Held) {
+  constructor(owner: LockOwner, claim: Claim, held: Held, keys: readonly RedisArgument[]) {
+    this.keys = keys;
     this.#owner = owner;
     this.#claim = claim;
     this.#fence = held.fence;
@@ -49,12 +52,7 @@ export class Lock implements AsyncDisposable, Renewable {
 
   /** The key, or the first of several. */
   get key(): RedisArgument {
-    return this.#claim.keys[0] as RedisArgument;
-  }
-
-  /** All its keys, as they were given. */
-  get keys(): readonly RedisArgument[] {
-    return this.#claim.keys;
+    return this.keys[0] as RedisArgument;
   }
 
   /** What proves that the lock is ours: 128 random bits, unless the caller gave another. */

@@ -132,7 +132,8 @@ export class Locker implements LockOwner, ObtainsKind {
     waitTimeout: WaitTimeout,
     options: ObtainOptions,
   ): Promise<Lock | null> {
-    const claim = this.#claim(kind, permits, ownCopies(keys), ttl, options);
+    const given: readonly RedisArgument[] = Array.isArray(keys) ? [...keys] : [keys as RedisArgument];
+    const claim = this.#claim(kind, permits, given, ttl, options);
     const waitMs = waitTimeout === Number.POSITIVE_INFINITY ? waitTimeout : nonNegativeMs(waitTimeout, 'waitTimeout');
     const { signal, replicas } = options;
     checkReplicas(replicas);
@@ -153,7 +154,7 @@ export class Locker implements LockOwner, ObtainsKind {
     const held = isNotOver(first) ? first : await this.#waitFor(first, claim, sentAt + waitMs, signal);
     if (!held) return null;
     const kept = replicas === undefined ? held : await replicated(this.#store, this, claim, held, replicas, signal);
-    const lock = new Lock(this, claim, kept);
+    const lock = new Lock(this, claim, kept, given);
     if (options.autoRenew) lock.autoRenew();
     return lock;
   }
@@ -235,14 +236,14 @@ export class Locker implements LockOwner, ObtainsKind {
     checkKeys(keys);
     const ttlMs = positiveMs(ttl, 'ttl');
     const tag = tagOfKeys(this.#store, keys);
-    return { keys, tag, kind, permits, token, drawn, metadata, value: token + metadata, ttlMs };
+    return { keys: ownCopies(keys), tag, kind, permits, token, drawn, metadata, value: token + metadata, ttlMs };
   }
 }
 
-/** What the caller does with a Buffer or an array afterwards must not move the lock to other keys. */
-function ownCopies(keys: RedisArgument | readonly RedisArgument[]): readonly RedisArgument[] {
-  if (typeof keys === 'string') return [keys];
-  return (Array.isArray(keys) ? keys : [keys]).map((key) => (Buffer.isBuffer(key) ? Buffer.from(key) : key));
+/** What the caller does with a Buffer afterwards must not move the lock to another key. */
+function ownCopies(keys: readonly RedisArgument[]): readonly RedisArgument[] {
+  if (!keys.some(Buffer.isBuffer)) return keys;
+  return keys.map((key) => (typeof key === 'string' ? key : Buffer.from(key)));
 }
 
 function isNotOver(held: Held | undefined): held is Held {

@@ -181,7 +181,7 @@ describe('keys', () => {
   ])('%s', async (_, key) => {
     const [a, b] = [lockerOn(server()), lockerOn(server())];
     const first = await obtained(a.obtain(key, '1m'));
-    expect(first.key).toEqual(key);
+    expect(first.key).toBe(key);
     const second = b.obtain(key, '1m', '5s');
     await eventually(async () => (await b.inspect(key)).waiting === 1);
     expect(await first.release()).toBe(true);
