@@ -272,6 +272,21 @@ describe('waiting on a cluster', () => {
     expect(performance.now() - releasedAt).toBeLessThan(500);
   });
 
+  test('passes over a process that is gone, though others hold what it would need, and not one that is there', async () => {
+    const [locker, other] = lockers(2) as [Locker, Locker];
+    const [x, y] = [newKey('{gone}'), newKey('{gone}')];
+    await locker.obtain(y, '1m');
+    const doomed = await startContender({ cluster: [cluster.addresses[1] as string] });
+    void doomed.obtain([x, y], 60_000, 60_000).catch(() => undefined);
+    await waitersOf(locker, x, 1);
+    const waiter = other.obtain(x, '1m', '1m');
+    await waitersOf(locker, x, 2);
+    expect(await locker.obtain(x, '1m')).toBeNull();
+    await doomed.kill();
+    expect(await (await waiter)?.release()).toBe(true);
+    expect(await locker.inspect(y)).toMatchObject({ waiting: 0 });
+  });
+
   test('listens in the slots where somebody waits, and not for ever', async () => {
     const redis = pool(0, { pool: { idleTimeout: 200 } });
     const locker = redis.getLocker();

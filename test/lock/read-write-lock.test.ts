@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { Lock, Locker } from '../../src/index.js';
-import { failure } from '../support/engine.js';
+import { ClosedError, type Lock, type Locker } from '../../src/index.js';
+import { engineOn, failure } from '../support/engine.js';
 import { eventually, useRedis } from '../support/redis.js';
-import { lockerOn, newKey } from './support.js';
+import { lockerOn, newKey, scriptCalls } from './support.js';
 
 const server = useRedis();
 
@@ -137,6 +137,42 @@ describe('a read/write lock', () => {
     expect(await Promise.all(readers)).not.toContain(null);
     const brief = lock.obtainWrite('1m', 50);
     expect(await brief).toBeNull();
+  });
+
+  test.each(['come later', 'wait behind it'])(
+    'lets readers who %s past a writer whose process is gone',
+    async (when) => {
+      const key = newKey();
+      const [lock, other] = [lockerOn(server()).readWriteLock(key), lockerOn(server()).readWriteLock(key)];
+      await lock.obtainRead('1m');
+      const engine = engineOn(server().address);
+      const writer = failure(engine.getRedis().getLocker().readWriteLock(key).obtainWrite('1m', '1m'));
+      await waiting(key, 1);
+      const waited = when === 'come later' ? undefined : other.obtainRead('1m', '1m');
+      if (waited) await waiting(key, 2);
+      await engine.close();
+      expect(await writer).toBeInstanceOf(ClosedError);
+      if (waited) expect(await waited).not.toBeNull();
+      // The server reads of the closed connection when it gets to it.
+      else await eventually(async () => (await other.obtainRead('1m')) !== null);
+      await waiting(key, 0);
+    },
+  );
+
+  test('does not let readers who wait behind a writer that lives past it when they look', async () => {
+    const key = newKey();
+    const [a, b, c] = [lockerOn(server()), lockerOn(server()), lockerOn(server())];
+    const reader = await a.readWriteLock(key).obtainRead('1m');
+    const writer = b.readWriteLock(key).obtainWrite('1m', '1m');
+    await waiting(key, 1);
+    const late = c.readWriteLock(key).obtainRead('1m', '1m');
+    await waiting(key, 2);
+    await server().cli('CONFIG', 'RESETSTAT');
+    await eventually(async () => (await scriptCalls(server())) > 0, { timeout: 5_000 });
+    expect(await c.inspect(key)).toMatchObject({ waiting: 2 });
+    await reader?.release();
+    await (await writer)?.release();
+    expect(await late).not.toBeNull();
   });
 
   test('takes the options of a lock, and refresh, ttl and fence work', async () => {

@@ -117,6 +117,26 @@ describe('a lock on several keys', () => {
     expect(await locker.inspect(x)).toMatchObject({ held: false, waiting: 0 });
   });
 
+  test('of a process that is gone keeps nobody from the keys that are free', async () => {
+    const locker = lockerOn(server());
+    const doomed = await startContender(server());
+    const [x, y, z] = [newKey(), newKey(), newKey()];
+    await locker.obtain(y, '1m');
+    const onZ = await locker.obtain(z, '1m');
+    void doomed.obtain([x, y], 60_000, 60_000).catch(() => undefined);
+    void doomed.obtain([z, x], 60_000, 60_000).catch(() => undefined);
+    await waitersOf(locker, x, 2);
+    const waited = locker.obtain([x, z], '1m', '1m');
+    await waitersOf(locker, z, 2);
+    await doomed.kill();
+    await onZ?.release();
+    const lock = await waited;
+    expect(lock).not.toBeNull();
+    for (const key of [x, y, z]) expect(await locker.inspect(key)).toMatchObject({ waiting: 0 });
+    await lock?.release();
+    expect(await locker.obtain(x, '1m')).not.toBeNull();
+  });
+
   test('gets them when their holders expire, one after the other', async () => {
     const locker = lockerOn(server());
     const [x, y, z] = [newKey(), newKey(), newKey()];

@@ -17,11 +17,11 @@ if not KEYS[4] and said[2] == ARGV[2] then
   if claim[4] == 'x' and not claim[7] and redis.call('PTTL', KEYS[3]) <= claim[3] + 0 then
     ${CLOCK_AND_SAID}${TELL}
     call('LPOP', queue)
-    local own, grant = claim[2] == ARGV[1], ' ' .. fence .. ' ' .. us
+    local own, grant = claim[2] == ARGV[1], claim[1] .. ' ' .. fence .. ' ' .. us
     if own or tell(claim[2], claim[1], grant) then
       call('SET', KEYS[2], waiting_until and fence .. ' ' .. waiting_until or fence)
       call('SET', KEYS[3], claim[6] .. '#' .. fence, 'PX', claim[3])
-      return own and claim[1] .. grant or 1
+      return own and grant or 1
     end
   end
 end

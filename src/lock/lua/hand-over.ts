@@ -9,6 +9,7 @@ local ms = tonumber(string.sub(us, 1, 13))
 local own = ''
 local grants = {}
 local spent = false
+local READER = { kind = 'r' }
 
 local function digits(n) return string.format('%.0f', n) end
 
@@ -86,27 +87,45 @@ local function soonest(key, kind)
   return first and math.max(0, first - ms) or -1
 end
 
--- Gives the place to the claims at the head of its queue, as many as can hold it together. A claim whose process is gone
--- (nobody listens here) is passed over. A claim on several places gets them when it is first at each and each is free.
+-- Gives a claim its places, unless its process is gone (nobody listens there); whether it was given them.
+local function grant(claim, list)
+  local given, holder = take(list, claim)
+  if claim.channel == own then
+    grants[#grants + 1] = { claim.id, given }
+    return true
+  end
+  if tell(claim.channel, claim.id, claim.id .. ' ' .. given .. ' ' .. us) then return true end
+  for _, at in ipairs(list) do drop(at.key, claim, holder) end
+  return false
+end
+
+-- Gives the place to the claims at the head of its queue, as many as can hold it together. A claim on several places gets
+-- them when it is first at each and each is free. One whose process is gone is passed over, also before its turn if those
+-- behind it could have the place meanwhile. Returns whether one of another process keeps these waiting.
 local function hand_over(here)
   while true do
     local packed = call('LINDEX', here.queue, 0)
-    if not packed then return end
+    if not packed then return false end
     local claim, list = unpack_claim(packed, here)
+    local writes = claim.kind == 'w'
+    if not vacant(here.key, writes and READER or claim) then return false end
+    local free = not writes or vacant(here.key, claim)
     for _, at in ipairs(list) do
-      if at.key ~= here.key and call('LINDEX', at.queue, 0) ~= packed or not vacant(at.key, claim) then return end
+      free = free and (at.key == here.key or call('LINDEX', at.queue, 0) == packed and vacant(at.key, claim))
     end
-    for _, at in ipairs(list) do call('LPOP', at.queue) end
-    local given, holder = take(list, claim)
-    local told = claim.channel == own
-    if told then
-      grants[#grants + 1] = { claim.id, given }
+    local there
+    if free then
+      for _, at in ipairs(list) do call('LPOP', at.queue) end
+      there = grant(claim, list)
+      if there and (writes or claim.kind == 'x') then return false end
+    elseif claim.channel == own then
+      return false
+    elseif tell(claim.channel, claim.id, '') then
+      return true
     else
-      told = tell(claim.channel, claim.id, ' ' .. given .. ' ' .. us)
+      for _, at in ipairs(list) do call('LREM', at.queue, 1, packed) end
     end
-    if told and (claim.kind == 'x' or claim.kind == 'w') then return end
-    if not told then
-      for _, at in ipairs(list) do drop(at.key, claim, holder) end
+    if not there then
       -- It kept others waiting at its other places too.
       for _, at in ipairs(list) do
         if at.key ~= here.key then hand_over(at) end
@@ -124,7 +143,7 @@ local function hurry(at, kind, before)
     local claim, list = unpack_claim(packed, at)
     local line = claim.channel
     for _, there in ipairs(list) do line = line .. ' ' .. #there.key .. ' ' .. there.key end
-    if not told[line] then tell(claim.channel, claim.id) end
+    if not told[line] then tell(claim.channel, claim.id, claim.id) end
     told[line] = true
   end
 end

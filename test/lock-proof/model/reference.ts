@@ -196,14 +196,20 @@ class Changing {
     for (const list of [...Object.values(this.#holders), ...Object.values(this.#queues)]) list.length = 0;
   }
 
-  /** First in, first out: whoever is first at each of its keys gets them as soon as each is free; the unreachable are passed over. */
+  /**
+   * First in, first out: whoever is first at each of its keys gets them as soon as each is free. The unreachable are passed over
+   * when it is their turn, or when somebody behind them could have the key before that.
+   */
   #handOver(key: string): void {
     const id = this.#queue(key)[0];
     if (id === undefined) return;
     const claim = this.claim(id);
-    if (!claim.keys.every((each) => this.#queue(each)[0] === id && this.#isVacant(each, claim))) return;
-    for (const each of claim.keys) this.#queue(each).shift();
-    if (this.reachable[claim.process] || this.asker === claim.process) {
+    const reachable = this.reachable[claim.process] || this.asker === claim.process;
+    const canHave = claim.keys.every((each) => this.#queue(each)[0] === id && this.#isVacant(each, claim));
+    const isInTheWay = this.#isVacant(key, { kind: claim.kind === 'w' ? 'r' : claim.kind });
+    if (reachable ? !canHave : !isInTheWay) return;
+    for (const each of claim.keys) remove(this.#queue(each), id);
+    if (reachable) {
       this.#give(claim);
       this.told.push(id);
     }
@@ -218,7 +224,7 @@ class Changing {
     return this.#queues[key] as string[];
   }
 
-  #isVacant(key: string, { kind }: Claim): boolean {
+  #isVacant(key: string, { kind }: Pick<Claim, 'kind'>): boolean {
     const holders = this.holders(key);
     if (kind === 's') return holders.length < PERMITS;
     return holders.length === 0 || (kind === 'r' && holders.every((id) => this.claim(id).kind === 'r'));
