@@ -1,3 +1,4 @@
+import { Deferred } from '../deferred.js';
 import type { ScriptCall } from '../pool/script.js';
 import { Solitude } from '../pool/solitude.js';
 import { atEndOfTurn } from '../pool/turn-end.js';
@@ -67,14 +68,14 @@ export class Decisions {
   }
 
   consume(key: string, cost: number): Promise<RateLimitResult> {
-    const promise = new Promise<RateLimitResult>(takeResolve);
+    const { promise, resolve } = new Deferred<RateLimitResult>();
     const name = nameOf(key, cost);
     const asked = this.#asks.get(name);
     if (asked) {
-      asked.callers.push(resolveOfNew);
+      asked.callers.push(resolve);
       return promise;
     }
-    const ask = new Ask(this, key, cost, resolveOfNew);
+    const ask = new Ask(this, key, cost, resolve);
     if (this.#asks.size === 0) {
       if (this.#owed === 0 && this.#solitude.isLikely) {
         this.#send(ask, performance.now());
@@ -154,10 +155,4 @@ function acceptAll(quota: Quota, cost: number, reply: number, callers: readonly 
     used += charge;
     resolve(acceptedOf(quota, used, resetMs));
   }
-}
-
-let resolveOfNew!: Resolve;
-/** Gives away how to resolve a promise that is made. One for all, as a function for each would cost more than the promise. */
-function takeResolve(resolve: Resolve): void {
-  resolveOfNew = resolve;
 }

@@ -28,6 +28,10 @@ export interface Held {
   readonly expiresAt: number;
 }
 
+export function isNotOver(held: Held | undefined): held is Held {
+  return held !== undefined && held.expiresAt > performance.now();
+}
+
 const TOKEN_CHARACTERS = 22;
 /** So many are drawn at once, as that costs as much as a lock; not more, as each keeps the text of all alive. */
 const TOKENS = 256;

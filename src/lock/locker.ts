@@ -1,32 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import type { RedisArgument } from 'redis';
 import { type Duration, nonNegativeMs, positiveMs } from '../duration.js';
-import { InvalidArgumentError, isUnavailable, mayHaveBeenExecuted } from '../errors.js';
+import { InvalidArgumentError, isUnavailable } from '../errors.js';
 import { log } from '../observe/debug.js';
-import { aborted, unlessAborted } from '../pool/abort.js';
+import { aborted } from '../pool/abort.js';
 import { tagOfKeys } from './book.js';
-import { type Claim, type ClaimKind, type Held, randomToken } from './claim.js';
+import { type Claim, type ClaimKind, type Held, isNotOver, randomToken } from './claim.js';
 import { LockNotObtainedError } from './errors.js';
 import { checkKeys } from './keys.js';
 import { Lock, type LockOwner } from './lock.js';
 import { Mutex } from './mutex.js';
 import type { ObtainOptions, ObtainsKind, WaitTimeout } from './obtain.js';
+import { Obtaining, type Obtains } from './obtaining.js';
 import { ReadWriteLock } from './read-write-lock.js';
+import { Releasing } from './releasing.js';
 import { Renewals } from './renewal.js';
 import { type Connections, checkReplicas, replicated } from './replicated.js';
-import { givenBack, heldBy, type ObtainReply } from './replies.js';
-import { Requests } from './requests.js';
+import { RETRY_MS, Requests } from './requests.js';
 import { Reentrance, type RunOptions } from './run.js';
 import { Semaphore } from './semaphore.js';
 import { type LockState, stateOf } from './state.js';
 import type { LockStore } from './store.js';
 import { WaitingRooms } from './waiting-rooms.js';
 
-/** What nobody holds could not be given back: so soon it is tried again. */
-const RETRY_MS = 200;
-
 /** Distributed locks on the keys of one pool. Made by `redis.getLocker()`. */
-export class Locker implements LockOwner, ObtainsKind {
+export class Locker implements LockOwner, ObtainsKind, Obtains {
   /** @internal */
   readonly renewals = new Renewals();
   readonly #store: LockStore & Connections;
@@ -38,7 +36,7 @@ export class Locker implements LockOwner, ObtainsKind {
   constructor(store: LockStore & Connections) {
     this.#store = store;
     this.#requests = new Requests(store, `lagoon:lock:${randomUUID()}`);
-    this.#rooms = new WaitingRooms(store, this.#requests);
+    this.#rooms = new WaitingRooms(store, this.#requests, (claim, fence) => void this.giveBack(claim, fence));
   }
 
   /**
@@ -124,7 +122,7 @@ export class Locker implements LockOwner, ObtainsKind {
   }
 
   /** @internal */
-  async obtainKind(
+  obtainKind(
     kind: ClaimKind,
     permits: number,
     keys: RedisArgument | readonly RedisArgument[],
@@ -132,30 +130,38 @@ export class Locker implements LockOwner, ObtainsKind {
     waitTimeout: WaitTimeout,
     options: ObtainOptions,
   ): Promise<Lock | null> {
-    const given: readonly RedisArgument[] = Array.isArray(keys) ? [...keys] : [keys as RedisArgument];
-    const claim = this.#claim(kind, permits, given, ttl, options);
-    const waitMs = waitTimeout === Number.POSITIVE_INFINITY ? waitTimeout : nonNegativeMs(waitTimeout, 'waitTimeout');
-    const { signal, replicas } = options;
-    checkReplicas(replicas);
-    if (signal?.aborted) throw aborted(signal);
-    const sentAt = performance.now();
-    // Nobody waits for most locks: one question without a place in the queue, before anything that waiting needs.
-    const mayQueue = waitMs > 0 && this.#rooms.at(claim.tag)?.isOpen === true;
-    let first: Held | undefined;
-    if (!mayQueue) {
-      const asked = this.#requests.obtain(claim);
-      try {
-        first = heldBy(await unlessAborted(asked, signal), sentAt, claim.ttlMs);
-      } catch (error) {
-        this.#disown(claim, asked);
-        throw error;
-      }
+    try {
+      const given: readonly RedisArgument[] = Array.isArray(keys) ? [...keys] : [keys as RedisArgument];
+      const claim = this.#claim(kind, permits, given, ttl, options);
+      const waitMs = waitTimeout === Number.POSITIVE_INFINITY ? waitTimeout : nonNegativeMs(waitTimeout, 'waitTimeout');
+      checkReplicas(options.replicas);
+      const { signal } = options;
+      if (signal?.aborted) throw aborted(signal);
+      const obtaining = new Obtaining(this, claim, given, waitMs, options);
+      // Nobody waits for most locks: one question without a place in the queue, before anything that waiting needs.
+      const mayQueue = waitMs > 0 && this.#rooms.at(claim.tag)?.isOpen === true;
+      if (mayQueue) return this.proceed(obtaining, undefined);
+      if (signal) obtaining.watch(signal);
+      this.#requests.obtain(claim, obtaining);
+      return obtaining.promise;
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const held = isNotOver(first) ? first : await this.#waitFor(first, claim, sentAt + waitMs, signal);
+  }
+
+  /** @internal */
+  async proceed(obtaining: Obtaining, first: Held | undefined): Promise<Lock | null> {
+    const { claim, signal, replicas } = obtaining;
+    const held = isNotOver(first) ? first : await this.#waitFor(first, obtaining);
     if (!held) return null;
     const kept = replicas === undefined ? held : await replicated(this.#store, this, claim, held, replicas, signal);
-    const lock = new Lock(this, claim, kept, given);
-    if (options.autoRenew) lock.autoRenew();
+    return this.lockOf(obtaining, kept);
+  }
+
+  /** @internal */
+  lockOf({ claim, keys, autoRenew }: Obtaining, held: Held): Lock {
+    const lock = new Lock(this, claim, held, keys);
+    if (autoRenew) lock.autoRenew();
     return lock;
   }
 
@@ -171,55 +177,36 @@ export class Locker implements LockOwner, ObtainsKind {
 
   /** @internal */
   release(claim: Claim, fence: string | undefined): Promise<boolean> {
-    const sentAt = performance.now();
-    return this.#requests.release(claim, fence).then(
-      (reply) => {
-        const [held, serverUs, grants] = givenBack(reply);
-        this.#rooms.at(claim.tag)?.deliver(grants, serverUs, sentAt);
-        return held === 1;
-      },
-      (error) => {
-        // The reply that is lost may have told waiters of this process that it is their turn.
-        this.#rooms.at(claim.tag)?.askAllSoon();
-        throw error;
-      },
-    );
+    const releasing = new Releasing(this.#rooms, claim.tag);
+    this.#requests.release(claim, fence, releasing);
+    return releasing.promise;
   }
 
-  /** Nobody is left who would release what Redis gives now, or has given by a reply that was lost. */
-  #disown(claim: Claim, asked: Promise<ObtainReply>): void {
-    asked.then(
-      (reply) => {
-        const held = heldBy(reply, 0, 0);
-        if (held) this.#giveBack(claim, held.fence);
-      },
-      // A token that the caller has chosen may be asked for again, and what it holds then is not to be given back.
-      (error) => mayHaveBeenExecuted(error) && claim.drawn && this.#giveBack(claim, undefined),
-    );
-  }
-
-  /** In the background, until the time that it may be held for is over. */
-  #giveBack(claim: Claim, fence: string | undefined, giveUpAt = performance.now() + claim.ttlMs): void {
-    this.release(claim, fence).catch((error: Error) => {
-      log.lock('cannot give back a lock that nobody is told of: %s', error.message);
+  /**
+   * Releases what nobody is left to release; without a fence, what may have been granted. Resolves when that was tried once: if
+   * Redis could not be asked, it is tried again in the background, until the time that it may be held for is over.
+   *
+   * @internal
+   */
+  async giveBack(claim: Claim, fence: string | undefined, giveUpAt = performance.now() + claim.ttlMs): Promise<void> {
+    try {
+      await this.release(claim, fence);
+    } catch (error) {
+      log.lock('cannot give back a lock that nobody is told of: %s', (error as Error).message);
       if (!isUnavailable(error) || performance.now() > giveUpAt) return;
-      setTimeout(() => this.#giveBack(claim, fence, giveUpAt), RETRY_MS).unref();
-    });
+      setTimeout(() => void this.giveBack(claim, fence, giveUpAt), RETRY_MS).unref();
+    }
   }
 
   /** Waits as long as there is time, for another than the one that is over. */
-  async #waitFor(
-    over: Held | undefined,
-    claim: Claim,
-    giveUpAt: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Held | undefined> {
+  async #waitFor(over: Held | undefined, obtaining: Obtaining): Promise<Held | undefined> {
+    const { claim, signal } = obtaining;
     // A lock that is already over when it comes (a slow reply, a stopped process) is none.
     if (over) await this.release(claim, over.fence);
-    const waitMs = giveUpAt - performance.now();
+    const waitMs = obtaining.sentAt + obtaining.waitMs - performance.now();
     if (waitMs <= 0) return undefined;
     const held = await this.#rooms.of(claim.tag).wait(claim, waitMs, signal);
-    return !held || isNotOver(held) ? held : this.#waitFor(held, claim, giveUpAt, signal);
+    return !held || isNotOver(held) ? held : this.#waitFor(held, obtaining);
   }
 
   #claim(
@@ -244,8 +231,4 @@ export class Locker implements LockOwner, ObtainsKind {
 function ownCopies(keys: readonly RedisArgument[]): readonly RedisArgument[] {
   if (!keys.some(Buffer.isBuffer)) return keys;
   return keys.map((key) => (typeof key === 'string' ? key : Buffer.from(key)));
-}
-
-function isNotOver(held: Held | undefined): held is Held {
-  return held !== undefined && held.expiresAt > performance.now();
 }

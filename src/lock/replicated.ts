@@ -4,7 +4,7 @@ import { log } from '../observe/debug.js';
 import { unlessAborted } from '../pool/abort.js';
 import type { Claim, Held } from './claim.js';
 import { LockLostError, LockNotReplicatedError } from './errors.js';
-import type { LockOwner } from './lock.js';
+import type { Obtains } from './obtaining.js';
 import { Requests } from './requests.js';
 import type { LockStore } from './store.js';
 
@@ -35,7 +35,7 @@ export function checkReplicas(replicas: number | undefined): void {
  */
 export async function replicated(
   store: LockStore & Connections,
-  owner: Pick<LockOwner, 'release'>,
+  owner: Pick<Obtains, 'giveBack'>,
   claim: Claim,
   held: Held,
   replicas: number,
@@ -44,9 +44,7 @@ export async function replicated(
   try {
     return await unlessAborted(confirm(store, claim, held, replicas), signal);
   } catch (error) {
-    const givenBack = owner.release(claim, held.fence).catch((failure: Error) => {
-      log.lock('cannot give back a lock that was not confirmed: %s', failure.message);
-    });
+    const givenBack = owner.giveBack(claim, held.fence);
     // Otherwise Redis may not answer, and the caller has waited long enough.
     if (error instanceof LockNotReplicatedError) await givenBack;
     throw error;

@@ -36,9 +36,12 @@ export function heldBy(reply: ObtainReply, sentAt: number, ttlMs: number): Held 
   return reply[0] === 1 ? { fence: reply[1], expiresAt: sentAt + reply[2] } : undefined;
 }
 
+const HELD: GivenBack = [1, '', []];
+const NOT_HELD: GivenBack = [0, '', []];
+
 /** What a reply to a release says, in whichever of its forms. */
 export function givenBack(reply: ReleaseReply): GivenBack {
-  if (typeof reply === 'number') return [reply, '', []];
+  if (typeof reply === 'number') return reply === 1 ? HELD : NOT_HELD;
   if (typeof reply !== 'string') return reply;
   const [id, fence, serverUs] = partsOf(reply);
   return [1, serverUs, [[id, fence]]];

@@ -1,5 +1,5 @@
 import type { RedisArgument } from 'redis';
-import type { Script } from '../pool/script.js';
+import type { Script, ScriptCall } from '../pool/script.js';
 import { Books, tagOfKeys } from './book.js';
 import type { Claim } from './claim.js';
 import type { LeaveReply, LookReply, ObtainReply, ReleaseReply } from './replies.js';
@@ -16,6 +16,9 @@ import {
   timeLeft,
 } from './scripts.js';
 import type { LockStore } from './store.js';
+
+/** Redis answers with an error or not at all: so soon it is asked again, in ms. */
+export const RETRY_MS = 200;
 
 /** One round trip each: what is asked of Redis for a claim. */
 export class Requests {
@@ -34,11 +37,14 @@ export class Requests {
   }
 
   /** Asks for a claim, to have it at once or not at all. */
-  obtain(claim: Claim): Promise<ObtainReply> {
-    const { shared } = this.#books.of(claim.tag);
-    return isPlain(claim)
-      ? this.#store.runScript(obtainExclusive, claim.keys, [claim.value, claim.ttlMs], shared)
-      : this.#any(obtainAny, claim, [claim.value, claim.ttlMs, '', claim.kind, claim.permits]);
+  obtain(claim: Claim, call: ScriptCall<ObtainReply>): void {
+    const { keys, shared } = this.#books.of(claim.tag);
+    if (isPlain(claim)) {
+      this.#store.callScript(obtainExclusive, claim.keys, [claim.value, claim.ttlMs], call, shared);
+    } else {
+      const args = [claim.value, claim.ttlMs, '', claim.kind, claim.permits];
+      this.#store.callScript(obtainAny, [...keys, ...claim.keys], args, call);
+    }
   }
 
   /** Asks for a claim, to wait for it if need be; `again` if it was asked for under the same id before. */
@@ -51,11 +57,14 @@ export class Requests {
   }
 
   /** Gives a claim back, by its value alone if its fence is not known because the reply was never seen. */
-  release(claim: Claim, fence: string | undefined): Promise<ReleaseReply> {
-    const { channel, sharedWithChannel } = this.#books.of(claim.tag);
-    return isPlain(claim) && fence !== undefined
-      ? this.#store.runScript(releaseExclusive, claim.keys, [holder(claim, fence)], sharedWithChannel)
-      : this.#any(releaseAny, claim, [channel, claim.value, claim.kind, fence ?? '']);
+  release(claim: Claim, fence: string | undefined, call: ScriptCall<ReleaseReply>): void {
+    const { channel, keys, sharedWithChannel } = this.#books.of(claim.tag);
+    if (isPlain(claim) && fence !== undefined) {
+      this.#store.callScript(releaseExclusive, claim.keys, [holder(claim, fence)], call, sharedWithChannel);
+    } else {
+      const args = [channel, claim.value, claim.kind, fence ?? ''];
+      this.#store.callScript(releaseAny, [...keys, ...claim.keys], args, call);
+    }
   }
 
   /** Stops waiting, and gives the claim back; `keep`: not if it is held with this fence, or, with `take`, can be held at all. */
@@ -102,4 +111,9 @@ function holder(claim: Claim, fence: string): string {
 
 function isPlain(claim: Claim): boolean {
   return claim.kind === 'x' && claim.keys.length === 1;
+}
+
+/** The reply to a request that tells without a promise how it ended. */
+export function replyTo<Reply>(request: (call: ScriptCall<Reply>) => void): Promise<Reply> {
+  return new Promise((settle, fail) => request({ settle, fail }));
 }

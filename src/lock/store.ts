@@ -1,5 +1,5 @@
 import type { RedisArgument } from 'redis';
-import type { Script, ScriptArgument, SharedPart } from '../pool/script.js';
+import type { Script, ScriptArgument, ScriptCall, SharedPart } from '../pool/script.js';
 import type { Subscription } from '../pool/subscription.js';
 
 type Subscribe = (
@@ -16,6 +16,14 @@ export interface LockStore {
     args?: readonly ScriptArgument[],
     shared?: SharedPart,
   ): Promise<Reply>;
+  /** As `runScript`, for who is told without a promise how it ended. */
+  callScript<Reply>(
+    script: Script<Reply>,
+    keys: readonly RedisArgument[],
+    args: readonly ScriptArgument[],
+    call: ScriptCall<Reply>,
+    shared?: SharedPart,
+  ): void;
   /** What the name of another key or of a channel must have in it to be in the slot of `key`; `''` where there are no slots. */
   slotTag(key: RedisArgument): string;
   subscribe: Subscribe;

@@ -6,19 +6,19 @@ import { aborted, whenAborted } from '../pool/abort.js';
 import type { Claim, Held } from './claim.js';
 import { GrantChannel } from './grant-channel.js';
 import { Lines } from './lines.js';
-import { type Grant, givenBack, heldBy, type ObtainReply, partsOf } from './replies.js';
-import type { Requests } from './requests.js';
+import { type Grant, heldBy, type ObtainReply, partsOf } from './replies.js';
+import { RETRY_MS, type Requests } from './requests.js';
 import type { LockStore } from './store.js';
 import { Waiter } from './waiter.js';
 
 /** A holder that is none of ours tells nobody when it lets go: so often it is looked at. */
 const STRANGER_LOOK_MS = 300;
-/** Redis answers with an error or not at all: so soon it is asked again. */
-const RETRY_MS = 200;
 /** The book forgets after a minute that somebody waits: so often every line says it again. */
 const SAY_AGAIN_MS = 20_000;
 /** A server that took over may grant anew what the last one granted just before: so many waits that are over are remembered. */
 const REMEMBERED = 256;
+
+export type GiveBack = (claim: Claim, fence: string) => void;
 
 /**
  * Where this process waits for its claims; in a cluster, for those of one slot. The queues are in Redis; here is who is told
@@ -29,6 +29,7 @@ export class WaitingRoom {
   readonly #channel: GrantChannel;
   readonly #store: LockStore;
   readonly #requests: Requests;
+  readonly #giveBack: GiveBack;
   readonly #waiters = new Map<string, Waiter>();
   readonly #ended = new BoundedMap<string, Waiter>(REMEMBERED);
   readonly #lines = new Lines((first) => void this.#ask(first));
@@ -36,9 +37,10 @@ export class WaitingRoom {
   #askingAll: NodeJS.Timeout | undefined;
 
   /** `tag`: that of the slot, `''` where there are none. */
-  constructor(store: LockStore, requests: Requests, tag: string) {
+  constructor(store: LockStore, requests: Requests, giveBack: GiveBack, tag: string) {
     this.#store = store;
     this.#requests = requests;
+    this.#giveBack = giveBack;
     this.#channel = new GrantChannel(store, requests.channel(tag), tag !== '', {
       message: (message) => this.#onMessage(message),
       // Messages were lost, and a claim that was granted to nobody was passed over.
@@ -123,20 +125,8 @@ export class WaitingRoom {
     const waiter = this.#waiters.get(id);
     const ended = this.#ended.get(id);
     if (waiter) waiter.grant(fence, serverUs, notBefore);
-    else if (ended && ended.fence !== fence) void this.#giveBack(ended, fence);
-  }
-
-  // What comes to one who does not wait any more would be held for nobody until its TTL is over.
-  async #giveBack({ claim }: Waiter, fence: string): Promise<void> {
-    const sentAt = performance.now();
-    try {
-      const reply = await this.#requests.release(claim, fence);
-      const [, serverUs, grants] = givenBack(reply);
-      this.deliver(grants, serverUs, sentAt);
-    } catch (error) {
-      log.lock('cannot give back what nobody waits for: %s', (error as Error).message);
-      this.askAllSoon();
-    }
+    // What comes to one who does not wait any more would be held for nobody until its TTL is over.
+    else if (ended && ended.fence !== fence) this.#giveBack(ended.claim, fence);
   }
 
   // One request at a time: of two, sent on in a cluster or over two lanes, the second may come first, and the claim be queued twice.

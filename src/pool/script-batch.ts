@@ -14,7 +14,7 @@ import {
   type ScriptTarget,
   type SharedPart,
 } from './script.js';
-import { onlyReply, repliesOf } from './script-replies.js';
+import { repliesOf } from './script-replies.js';
 import { atEndOfTurn } from './turn-end.js';
 
 const NO_OPTIONS = {};
@@ -67,11 +67,13 @@ export class ScriptBatcher {
     shared?: SharedPart,
   ): Promise<unknown> {
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    if (this.#pacing.isSolitary) return this.#sendAlone(keys, args, shared, signal ? { signal } : NO_OPTIONS);
     return new Promise((resolve, reject) => {
       const call: BatchedCall = { settle: resolve, fail: reject };
-      const batch = this.#gather(keys, args, call, shared);
-      if (signal) this.#watch(batch, call, signal);
+      if (this.#pacing.isSolitary) this.#sendAlone(keys, args, call, shared, signal ? { signal } : NO_OPTIONS);
+      else {
+        const batch = this.#gather(keys, args, call, shared);
+        if (signal) this.#watch(batch, call, signal);
+      }
     });
   }
 
@@ -86,21 +88,17 @@ export class ScriptBatcher {
     call: ScriptCall,
     shared: SharedPart | undefined,
   ): void {
-    if (!this.#pacing.isSolitary) this.#gather(keys, args, call, shared);
-    else {
-      this.#sendAlone(keys, args, shared, NO_OPTIONS).then(
-        (reply) => call.settle(reply),
-        (error) => call.fail(error),
-      );
-    }
+    if (this.#pacing.isSolitary) this.#sendAlone(keys, args, call, shared, NO_OPTIONS);
+    else this.#gather(keys, args, call, shared);
   }
 
   #sendAlone(
     keys: readonly RedisArgument[],
     args: readonly ScriptArgument[],
+    call: ScriptCall,
     shared: SharedPart | undefined,
     options: CommandOptions,
-  ): Promise<unknown> {
+  ): void {
     if (shared !== this.#shared) this.#share(shared);
     const allKeys = encodeKeys(keys, this.#core.config.keyPrefix, this.#sharedKeys.slice());
     const allArgs = this.#sharedArgs.slice();
@@ -109,13 +107,13 @@ export class ScriptBatcher {
     this.#pacing.sent(1);
     const use = (reply: unknown) => {
       this.#pacing.answered(nothing);
-      return onlyReply(reply, command);
+      deliver([call], reply, () => command);
     };
     const fail = (error: Error) => {
       this.#pacing.answered(nothing);
-      throw error;
+      call.fail(error);
     };
-    return evaluate(this.#core, this.#script, command, options, use, fail);
+    void evaluate(this.#core, this.#script, command, options, use, fail);
   }
 
   /** Adds one call to this turn's batch. */

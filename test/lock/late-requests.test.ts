@@ -27,6 +27,7 @@ function storeOf(pool: RedisPool, on: { before?(script: unknown): unknown; after
       on.after?.(script);
       return reply;
     },
+    callScript: (...call) => pool.callScript(...call),
     slotTag: (key) => pool.slotTag(key),
     sSubscribe: (channel, listener, options) => pool.sSubscribe(channel, listener, options),
     subscribe: (channel, listener, options) => pool.subscribe(channel, listener, options),

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import {
   AbortError,
+  CommandTimeoutError,
   InvalidArgumentError,
   LockLostError,
   LockNotReplicatedError,
@@ -10,6 +11,7 @@ import {
 } from '../../src/index.js';
 import { type RedisServer, type SentinelGroup, startSentinel } from '../../src/testing/index.js';
 import { failure, timed } from '../support/engine.js';
+import { startProxy } from '../support/proxy.js';
 import { eventually } from '../support/redis.js';
 import { newKey, poolOn, waitersOf } from './support.js';
 
@@ -238,6 +240,27 @@ describe('with a replica that is frozen', () => {
     expect(await timed(obtaining)).toBeLessThan(1_000);
     expect(await obtaining).toBeInstanceOf(AbortError);
     await expectNothingLeft(redis, key);
+  });
+
+  test('a lock that was not confirmed is given back also if Redis cannot be asked at first', async () => {
+    const proxy = await startProxy(master.address);
+    try {
+      const redis = poolOn(proxy, { commandTimeout: 500 });
+      const key = newKey();
+      const abort = new AbortController();
+      const obtaining = failure(redis.getLocker().obtain(key, '1m', 0, { replicas: 2, signal: abort.signal }));
+      await eventually(async () => String(await master.cli('CLIENT', 'LIST')).includes('cmd=wait'));
+      proxy.blackhole(true);
+      abort.abort();
+      expect(await obtaining).toBeInstanceOf(AbortError);
+      // Sent behind what gives it back, which then has failed too, and does not come any more.
+      expect(await failure(redis.ping())).toBeInstanceOf(CommandTimeoutError);
+      proxy.cutAll();
+      proxy.blackhole(false);
+      await eventually(async () => (await master.cli('EXISTS', key)) === 0);
+    } finally {
+      await proxy.stop();
+    }
   });
 
   test('run does not run, and rejects', async () => {

@@ -2,8 +2,8 @@ import type { RedisArgument } from 'redis';
 import type { Duration } from '../../duration.js';
 import { tagOfKeys } from '../book.js';
 import type { Claim } from '../claim.js';
-import { givenBack } from '../replies.js';
-import { Requests } from '../requests.js';
+import { givenBack, type ReleaseReply } from '../replies.js';
+import { Requests, replyTo } from '../requests.js';
 import type { LockStore } from '../store.js';
 
 /** What a Redlock needs of a pool. */
@@ -50,8 +50,8 @@ export class Share {
   obtain(timeoutMs: number, signal: AbortSignal | undefined): Promise<boolean> {
     // A view with a timeout of its own: calls that are gathered with those of others would keep the pool's.
     const inTime = this.#pool.withTimeout(timeoutMs);
-    const reply = requests(signal ? inTime.withAbortSignal(signal) : inTime).obtain(this.#claim);
-    const obtained = reply.then((said) => typeof said === 'string');
+    const asking = requests(signal ? inTime.withAbortSignal(signal) : inTime);
+    const obtained = replyTo((call) => asking.obtain(this.#claim, call)).then((said) => typeof said === 'string');
     this.#asked = obtained.catch(() => undefined);
     return obtained;
   }
@@ -66,7 +66,7 @@ export class Share {
     await this.#asked;
     const { commandTimeout } = this.#pool.getPoolConfig();
     const pool = timeoutMs < commandTimeout ? this.#pool.withTimeout(timeoutMs) : this.#pool;
-    const reply = await requests(pool).release(this.#claim, undefined);
+    const reply = await replyTo<ReleaseReply>((call) => requests(pool).release(this.#claim, undefined, call));
     return givenBack(reply)[0] === 1;
   }
 }

@@ -14,6 +14,7 @@ export function recording(pool: RedisPool, queued: (token: string) => void): Loc
       if (asksAnew && Array.isArray(reply) && reply[0] === 0) queued(String(args[0]));
       return reply;
     },
+    callScript: (...call) => pool.callScript(...call),
     slotTag: (key) => pool.slotTag(key),
     sSubscribe: (channel, listener, options) => pool.sSubscribe(channel, listener, options),
     subscribe: (channel, listener, options) => pool.subscribe(channel, listener, options),

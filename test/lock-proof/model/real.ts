@@ -2,7 +2,7 @@ import { expect } from 'vitest';
 import { defineScript, type RedisPool } from '../../../src/index.js';
 import { randomToken } from '../../../src/lock/claim.js';
 import { type Grant, givenBack, type ObtainReply } from '../../../src/lock/replies.js';
-import { Requests } from '../../../src/lock/requests.js';
+import { Requests, replyTo } from '../../../src/lock/requests.js';
 import {
   type Answer,
   apply,
@@ -154,7 +154,7 @@ export class RealWorld {
     const fence = this.#fences.get(id)?.toString();
     switch (does) {
       case 'obtain':
-        return this.#answer(known, await requests.obtain(claim));
+        return this.#answer(known, await replyTo((call) => requests.obtain(claim, call)));
       case 'wait':
         return this.#answer(known, await requests.obtainOrWait(claim, id, false));
       case 'wait again':
@@ -165,7 +165,7 @@ export class RealWorld {
         await this.#pool.runScript(expire, known.keys, [claim.token]);
         return 'done';
       case 'release': {
-        const [held, , grants] = givenBack(await requests.release(claim, fence));
+        const [held, , grants] = givenBack(await replyTo((call) => requests.release(claim, fence, call)));
         this.#given.push(...grants);
         return yes(held === 1);
       }

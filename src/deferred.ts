@@ -1,0 +1,17 @@
+type Resolve<T> = (value: T | PromiseLike<T>) => void;
+
+/** A promise that whoever has this settles. */
+export class Deferred<T> {
+  readonly promise: Promise<T> = new Promise<T>(takeResolve);
+  readonly resolve = resolveOfNew as Resolve<T>;
+
+  reject(error: Error): void {
+    this.resolve(Promise.reject(error));
+  }
+}
+
+let resolveOfNew: Resolve<never>;
+/** Gives away how to resolve a promise that is made. One for all, as a function for each would cost more than the promise. */
+function takeResolve(resolve: Resolve<never>): void {
+  resolveOfNew = resolve;
+}
