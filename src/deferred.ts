@@ -2,8 +2,13 @@ type Resolve<T> = (value: T | PromiseLike<T>) => void;
 
 /** A promise that whoever has this settles. */
 export class Deferred<T> {
-  readonly promise: Promise<T> = new Promise<T>(takeResolve);
-  readonly resolve = resolveOfNew as Resolve<T>;
+  readonly promise: Promise<T>;
+  readonly resolve: Resolve<T>;
+
+  constructor() {
+    this.promise = new Promise(takeResolve);
+    this.resolve = resolveOfNew as Resolve<T>;
+  }
 
   reject(error: Error): void {
     this.resolve(Promise.reject(error));

@@ -26,9 +26,9 @@ export class Obtaining extends Deferred<Lock | null> implements ScriptCall<Obtai
   readonly signal: AbortSignal | undefined;
   readonly replicas: number | undefined;
   readonly autoRenew: boolean | undefined;
-  readonly sentAt = performance.now();
+  readonly sentAt: number;
   readonly #owner: Obtains;
-  #aborted = false;
+  #aborted: boolean;
   #stopListening: (() => void) | undefined;
 
   constructor(
@@ -46,6 +46,8 @@ export class Obtaining extends Deferred<Lock | null> implements ScriptCall<Obtai
     this.signal = signal;
     this.replicas = replicas;
     this.autoRenew = autoRenew;
+    this.sentAt = performance.now();
+    this.#aborted = false;
   }
 
   /** Ends with an `AbortError` if the signal aborts before the attempt has ended. */
