@@ -1,7 +1,7 @@
-import { BoundedMap } from '../bounded-map.js';
 import { ClosedError, InvalidArgumentError, isUnavailable } from '../errors.js';
 import type { Lock } from '../lock/lock.js';
 import { aborted } from '../pool/abort.js';
+import { Backoffs } from './backoffs.js';
 import type { Events } from './events.js';
 import { type Flight, Flights } from './flights.js';
 import { giveBack, type LoadLocks } from './load-locks.js';
@@ -22,17 +22,8 @@ export interface LoadContext {
 
 export type Loader<T> = (context: LoadContext) => T | Promise<T>;
 
-/** A loader that failed while a stale value served. */
-interface Failure {
-  readonly until: number;
-  readonly backoffMs: number;
-}
-
 /** When a value expires is known with this precision: one that expires later is another. */
 const SAME_MS = 50;
-const MAX_BACKOFF_MS = 60_000;
-/** Failures remembered at most; the oldest is forgotten first. */
-const MOST_FAILURES = 10_000;
 
 /** What a cache reads or else loads: one at a time per key in this process, and with a lock in all processes. */
 export class Loads<V> {
@@ -45,7 +36,8 @@ export class Loads<V> {
   readonly #flights = new Flights();
   /** Those that nobody waits for. */
   readonly #refreshes = new Flights();
-  readonly #failures = new BoundedMap<string, Failure>(MOST_FAILURES);
+  /** Of loaders that fail while a stale value serves. */
+  readonly #backoffs = new Backoffs();
 
   constructor(
     remote: Remote<V>,
@@ -247,8 +239,7 @@ export class Loads<V> {
     freshUntil: number,
     seen: Seen | undefined,
   ): void {
-    const failure = this.#failures.get(key);
-    if (this.#refreshes.get(key) || (failure && performance.now() < failure.until)) return;
+    if (this.#refreshes.get(key) || this.#backoffs.isWaiting(key)) return;
     const refresh = (own: Flight<T>) => {
       if (options.lock) return this.#refreshAlone(key, loader, options, own, freshUntil);
       if (seen) return this.#load(key, loader, options, own, seen);
@@ -261,8 +252,8 @@ export class Loads<V> {
       return value;
     });
     flight.promise.then(
-      () => this.#failures.delete(key),
-      (error: Error) => this.#refreshFailed(key, error, failure, options),
+      () => this.#backoffs.succeeded(key),
+      (error: Error) => this.#refreshFailed(key, error, options),
     );
   }
 
@@ -296,10 +287,9 @@ export class Loads<V> {
     return this.#load(key, loader, options, flight, seen);
   }
 
-  #refreshFailed(key: string, error: Error, before: Failure | undefined, { backoffMs }: ResolvedLoad): void {
+  #refreshFailed(key: string, error: Error, { backoffMs }: ResolvedLoad): void {
     if (error instanceof ClosedError) return;
-    const next = before ? Math.min(2 * before.backoffMs, MAX_BACKOFF_MS) : backoffMs;
-    this.#failures.set(key, { until: performance.now() + next, backoffMs: next });
+    this.#backoffs.failed(key, backoffMs);
     this.#events.emit({ type: 'refresh-failed', key, error });
   }
 }

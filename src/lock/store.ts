@@ -1,5 +1,5 @@
 import type { RedisArgument } from 'redis';
-import type { Script, ScriptArgument, ScriptCall, SharedPart } from '../pool/script.js';
+import type { RunsScripts } from '../pool/script.js';
 import type { Subscription } from '../pool/subscription.js';
 
 type Subscribe = (
@@ -9,21 +9,7 @@ type Subscribe = (
 ) => Promise<Subscription>;
 
 /** What the locks need of a pool. */
-export interface LockStore {
-  runScript<Reply>(
-    script: Script<Reply>,
-    keys: readonly RedisArgument[],
-    args?: readonly ScriptArgument[],
-    shared?: SharedPart,
-  ): Promise<Reply>;
-  /** As `runScript`, for who is told without a promise how it ended. */
-  callScript<Reply>(
-    script: Script<Reply>,
-    keys: readonly RedisArgument[],
-    args: readonly ScriptArgument[],
-    call: ScriptCall<Reply>,
-    shared?: SharedPart,
-  ): void;
+export interface LockStore extends RunsScripts {
   /** What the name of another key or of a channel must have in it to be in the slot of `key`; `''` where there are no slots. */
   slotTag(key: RedisArgument): string;
   subscribe: Subscribe;

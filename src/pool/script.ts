@@ -47,6 +47,24 @@ export interface SharedPart {
   readonly args: readonly ScriptArgument[];
 }
 
+/** What runs scripts, as a pool does. */
+export interface RunsScripts {
+  runScript<Reply>(
+    script: Script<Reply>,
+    keys: readonly RedisArgument[],
+    args?: readonly ScriptArgument[],
+    shared?: SharedPart,
+  ): Promise<Reply>;
+  /** As `runScript`, for who is told without a promise how it ended. */
+  callScript<Reply>(
+    script: Script<Reply>,
+    keys: readonly RedisArgument[],
+    args: readonly ScriptArgument[],
+    call: ScriptCall<Reply>,
+    shared?: SharedPart,
+  ): void;
+}
+
 /**
  * Defines a Lua script once, for any number of calls of `runScript`.
  *
