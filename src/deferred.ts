@@ -11,7 +11,10 @@ export class Deferred<T> {
   }
 
   reject(error: Error): void {
-    this.resolve(Promise.reject(error));
+    const rejected = Promise.reject(error);
+    // If this was settled before, nobody hears of it.
+    rejected.catch(() => undefined);
+    this.resolve(rejected);
   }
 }
 

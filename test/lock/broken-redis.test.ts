@@ -9,6 +9,7 @@ import {
 } from '../../src/index.js';
 import { engineOn, failure, timed } from '../support/engine.js';
 import { eventually, freePort, startProxy, useRedis } from '../support/redis.js';
+import { unhandledDuring } from '../topology/support.js';
 import { lockerOn, newKey, waitersOf } from './support.js';
 
 const server = useRedis();
@@ -230,6 +231,35 @@ describe('a frozen server', () => {
     abort.abort();
     await waits;
     expect(performance.now() - startedAt).toBeLessThan(1_000);
+  });
+
+  test('an abort is all that is heard of an attempt that fails after it', async () => {
+    const key = newKey();
+    await server().cli('RPUSH', key, 'value');
+    const slow = lockerOn(server(), { commandTimeout: 300 });
+    const closing = engineOn(server().address);
+    const lockers = [slow, closing.getRedis().getLocker()];
+    for (const locker of lockers) await (await locker.obtain(newKey(), '1m'))?.release();
+    const unhandled = await unhandledDuring(async () => {
+      const abort = new AbortController();
+      const refused = failure(slow.obtain(key, '1m', 0, { signal: abort.signal }));
+      abort.abort();
+      expect((await refused)?.code).toBe('ABORT_ERR');
+      await slow.inspect(newKey());
+      await server().freeze();
+      const again = new AbortController();
+      const lost = lockers.flatMap((locker) =>
+        [0, '10s' as const].map((waitTimeout) =>
+          failure(locker.obtain([newKey(), newKey()], '1m', waitTimeout, { signal: again.signal })),
+        ),
+      );
+      again.abort();
+      for (const error of await Promise.all(lost)) expect(error?.code).toBe('ABORT_ERR');
+      await closing.close({ timeout: 50 });
+      // Called behind them, it fails behind them.
+      expect(await failure(slow.inspect(newKey()))).toBeInstanceOf(CommandTimeoutError);
+    });
+    expect(unhandled).toEqual([]);
   });
 
   test('an abort ends the first attempt too, and what Redis may have given then is given back', async () => {
