@@ -140,8 +140,9 @@ export class ScriptBatcher {
   }
 
   #share(shared: SharedPart | undefined): void {
-    this.#sharedKeys = shared ? encodeKeys(shared.keys, this.#core.config.keyPrefix, []) : [];
+    const keys = shared ? encodeKeys(shared.keys, this.#core.config.keyPrefix, []) : [];
     this.#sharedArgs = shared ? encodeArguments(shared.args, []) : [];
+    this.#sharedKeys = keys;
     this.#shared = shared;
     if (this.#batches.length > 0) this.#addBatch();
   }

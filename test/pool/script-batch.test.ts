@@ -122,6 +122,9 @@ describe('a batched script', () => {
       'p:two 2 p:k4 a4',
       'p:two 2 p:k5 a5',
     ]);
+    const wrong = { keys: ['wrong'], args: [Number.NaN] };
+    expect(await failure(pool.runScript(both, ['k6'], ['a6'], wrong))).toBeInstanceOf(InvalidArgumentError);
+    expect(await pool.runScript(both, ['k7'], ['a7'], two)).toBe('p:two 2 p:k7 a7');
   });
 
   test('an aborted call takes its part of the batch with it, wherever it stands', async () => {
