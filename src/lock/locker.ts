@@ -3,7 +3,7 @@ import type { RedisArgument } from 'redis';
 import { type Duration, nonNegativeMs, positiveMs } from '../duration.js';
 import { InvalidArgumentError, isUnavailable } from '../errors.js';
 import { log } from '../observe/debug.js';
-import { aborted } from '../pool/abort.js';
+import { aborted, unlessAborted } from '../pool/abort.js';
 import { tagOfKeys } from './book.js';
 import { type Claim, type ClaimKind, type Held, isNotOver, randomToken } from './claim.js';
 import { LockNotObtainedError } from './errors.js';
@@ -202,7 +202,7 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
   async #waitFor(over: Held | undefined, obtaining: Obtaining): Promise<Held | undefined> {
     const { claim, signal } = obtaining;
     // A lock that is already over when it comes (a slow reply, a stopped process) is none.
-    if (over) await this.release(claim, over.fence);
+    if (over) await unlessAborted(this.giveBack(claim, over.fence), signal);
     const waitMs = obtaining.sentAt + obtaining.waitMs - performance.now();
     if (waitMs <= 0) return undefined;
     const held = await this.#rooms.of(claim.tag).wait(claim, waitMs, signal);

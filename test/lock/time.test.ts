@@ -124,6 +124,50 @@ describe('validity', () => {
     }
   });
 
+  test('a lock that is over when it comes is released also if that fails at first, and that is no error', async () => {
+    const proxy = await startProxy(server().address);
+    try {
+      const [far, near] = [lockerOn(proxy, { commandTimeout: 1_000 }), lockerOn(server())];
+      await (await far.obtain(newKey(), '1m'))?.release();
+      const key = newKey();
+      // Redis lets it go only when the connection has been lost, and come back.
+      proxy.delay(0, 900);
+      const slow = far.obtain(key, 800);
+      await eventually(async () => (await near.inspect(key)).held);
+      const longer = `return redis.call('PEXPIRE', KEYS[1], 60000)`;
+      expect(await server().cli('EVAL', longer, '1', key)).toBe(1);
+      proxy.delay(10_000, 900);
+      await sleep(1_100);
+      proxy.cutAll();
+      proxy.delay(0);
+      expect(await slow).toBeNull();
+      await eventually(async () => !(await near.inspect(key)).held);
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  test('an abort ends an obtain that releases what was over when it came', async () => {
+    const proxy = await startProxy(server().address);
+    try {
+      const far = lockerOn(proxy);
+      await (await far.obtain(newKey(), '1m'))?.release();
+      const key = newKey();
+      const abort = new AbortController();
+      proxy.delay(0, 400);
+      const slow = failure(far.obtain(key, 300, '10s', { signal: abort.signal }));
+      await eventually(async () => (await server().cli('EXISTS', key)) === 1);
+      await server().freeze();
+      await sleep(500);
+      const abortedAt = performance.now();
+      abort.abort();
+      expect((await slow)?.code).toBe('ABORT_ERR');
+      expect(performance.now() - abortedAt).toBeLessThan(1_000);
+    } finally {
+      await proxy.stop();
+    }
+  });
+
   test('a lock that is over when it comes is asked for again, as long as there is time to wait', async () => {
     const proxy = await startProxy(server().address);
     try {
