@@ -283,7 +283,10 @@ describe('waiting on a cluster', () => {
     await waitersOf(locker, x, 2);
     expect(await locker.obtain(x, '1m')).toBeNull();
     await doomed.kill();
+    // Who asks finds out, for all.
+    const next = locker.obtain(x, '1m', '30s');
     expect(await (await waiter)?.release()).toBe(true);
+    expect(await (await next)?.release()).toBe(true);
     expect(await locker.inspect(y)).toMatchObject({ waiting: 0 });
   });
 

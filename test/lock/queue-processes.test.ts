@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { connectionsOf } from '../pool/support.js';
 import { eventually } from '../support/eventually.js';
 import { useRedis } from '../support/redis.js';
-import { lockerOn, newKey, servedInTurn, startContender, waitersOf } from './support.js';
+import { channels, lockerOn, newKey, servedInTurn, startContender, waitersOf } from './support.js';
 
 const server = useRedis();
 
@@ -28,9 +28,7 @@ describe('real processes', () => {
     await waitersOf(locker, key, 3);
     await doomed.kill();
     // The server reads of the closed connection when it gets to it: then only the other's is left.
-    await eventually(
-      async () => ((await server().cli('PUBSUB', 'CHANNELS', 'lagoon:lock:*')) as unknown[]).length === 1,
-    );
+    await eventually(async () => (await channels(server())).length === 1);
     const releasedAt = performance.now();
     await holder?.release();
     expect(await alive).not.toBeNull();

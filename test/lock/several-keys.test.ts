@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Lock } from '../../src/index.js';
-import { failure } from '../support/engine.js';
+import { engineOn, failure } from '../support/engine.js';
 import { eventually, useRedis } from '../support/redis.js';
-import { lockerOn, newKey, startContender, waitersOf } from './support.js';
+import { channels, lockerOn, newKey, startContender, waitersOf } from './support.js';
 
 const server = useRedis();
 
@@ -107,17 +107,15 @@ describe('a lock on several keys', () => {
     await onY?.release();
     await doomed.kill();
     const startedAt = performance.now();
-    await eventually(async () => {
-      // The server has read of the closed connection.
-      expect(String(await server().cli('PUBSUB', 'CHANNELS', 'lagoon:lock:*')).split(',').length).toBe(1);
-    });
+    // The server has read of the closed connection.
+    await eventually(async () => (await channels(server())).length === 1);
     await onX?.release();
     expect(await single).not.toBeNull();
     expect(performance.now() - startedAt).toBeLessThan(1_000);
     expect(await locker.inspect(x)).toMatchObject({ held: false, waiting: 0 });
   });
 
-  test('of a process that is gone keeps nobody from the keys that are free', async () => {
+  test('of a process that is gone does not keep others from the keys that are free for long', async () => {
     const locker = lockerOn(server());
     const doomed = await startContender(server());
     const [x, y, z] = [newKey(), newKey(), newKey()];
@@ -126,15 +124,44 @@ describe('a lock on several keys', () => {
     void doomed.obtain([x, y], 60_000, 60_000).catch(() => undefined);
     void doomed.obtain([z, x], 60_000, 60_000).catch(() => undefined);
     await waitersOf(locker, x, 2);
-    const waited = locker.obtain([x, z], '1m', '1m');
+    const behind = locker.obtain([x, z], '1m', '1m');
     await waitersOf(locker, z, 2);
     await doomed.kill();
     await onZ?.release();
-    const lock = await waited;
-    expect(lock).not.toBeNull();
+    // Who asks finds out, for all.
+    const next = locker.obtain(x, '1m', '30s');
+    const askedAt = performance.now();
+    await (await behind)?.release();
+    expect(await (await next)?.release()).toBe(true);
+    expect(performance.now() - askedAt).toBeLessThan(10_000);
     for (const key of [x, y, z]) expect(await locker.inspect(key)).toMatchObject({ waiting: 0 });
-    await lock?.release();
-    expect(await locker.obtain(x, '1m')).not.toBeNull();
+  });
+
+  test('of a process that is gone are passed over in one step, however many, and not asked for one by one', async () => {
+    const locker = lockerOn(server());
+    const doomed = engineOn(server().address);
+    const keys = Array.from({ length: 20 }, () => newKey());
+    const [x, y] = [keys[0] as string, keys[1] as string];
+    await locker.obtain(y, '1m');
+    const waits = Array.from({ length: 50 }, () => failure(doomed.getRedis().getLocker().obtain(keys, '1m', '1m')));
+    await waitersOf(locker, y, 50);
+    const behind = lockerOn(server()).obtain(keys, '1m', '1m');
+    await waitersOf(locker, y, 51);
+    const listening = await channels(server());
+    await doomed.close();
+    await Promise.all(waits);
+    await eventually(async () => (await channels(server())).length === 1);
+    const [left] = await channels(server());
+    const gone = listening.find((channel) => channel !== left);
+    await server().cli('SET', `lagoon:locks?${gone}`, '1');
+    await server().cli('CONFIG', 'RESETSTAT');
+    expect(await locker.obtain(x, '1m')).toBeNull();
+    expect((await locker.inspect(x)).waiting).toBe(1);
+    const published = /cmdstat_publish:calls=(\d+)/.exec(String(await server().cli('INFO', 'commandstats')))?.[1];
+    // One question for each of the two processes, and to each of the fifty that it should look, here and at replicas.
+    expect(Number(published)).toBeLessThanOrEqual(2 + 2 * 50);
+    await server().cli('DEL', y);
+    expect(await (await behind)?.release()).toBe(true);
   });
 
   test('gets them when their holders expire, one after the other', async () => {

@@ -57,6 +57,11 @@ export async function servedInTurn(
   return { order, fences };
 }
 
+/** The channels on which processes are told that it is their turn. */
+export async function channels(server: RedisServer): Promise<readonly string[]> {
+  return (await server.cli('PUBSUB', 'CHANNELS', 'lagoon:lock:*')) as string[];
+}
+
 /** Calls of scripts since the last CONFIG RESETSTAT: what Lagoon's locks send. */
 export async function scriptCalls(server: RedisServer): Promise<number> {
   const stats = String(await server.cli('INFO', 'commandstats'));

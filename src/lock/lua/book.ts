@@ -10,6 +10,8 @@
  * and for all keys that a script can reach, which in a cluster are those of a slot, KEYS[2]:
  *   the book the last fence, and, behind a space, until when in ms somebody may be waiting somewhere. Who waits says so again
  *            before that time. As long as nobody does, no queue needs a look.
+ *   marks    since when, in ms, nobody listens to the channel of a process that keeps others waiting; the name is KEYS[2], `?` and
+ *            the channel.
  *
  * KEYS[1] by itself is no key, and that is of use: in a cluster a script with a key that is missing runs on neither side
  * while its slot moves (TRYAGAIN). So none ever sees the queue without the key, or stops in the middle because what it has just

@@ -10,6 +10,11 @@ local own = ''
 local grants = {}
 local spent = false
 local READER = { kind = 'r' }
+-- A process that does not listen may be about to connect again: for so long it keeps its places in front of others.
+local GRACE_MS = 5000
+local heard = {}
+-- Whether one in front of others does not listen.
+local silent = false
 
 local function digits(n) return string.format('%.0f', n) end
 
@@ -39,21 +44,22 @@ local function vacant(key, claim)
   return claim.kind == 'r' and string.sub(first, 1, 1) == 'r'
 end
 
--- Whether a holder is this value, whole, with this fence, or with any if none is given.
-local function is(holder, value, fence)
+-- Whether a holder is this value, whole, with the fence of the claim, or with any if it gives none, but not with the fence that it gives as another's.
+local function is(holder, value, claim)
   local behind = string.sub(holder, #value + 2)
-  return string.sub(holder, 1, #value + 1) == value .. '#' and (behind == fence or not fence and string.match(behind, '^%d+$'))
+  if string.sub(holder, 1, #value + 1) ~= value .. '#' or behind == claim.others then return false end
+  return behind == claim.fence or not claim.fence and string.match(behind, '^%d+$')
 end
 
--- The holder as it is written, if it is this claim: with the fence that the claim gives, or with any if it gives none.
+-- The holder as it is written, if it is this claim.
 local function held_as(key, claim)
   if claim.kind == 'x' then
     local holder = call('GET', key)
-    return holder and is(holder, claim.value, claim.fence) and holder
+    return holder and is(holder, claim.value, claim) and holder
   end
   local value = claim.kind .. claim.value
   for _, holder in ipairs(call('ZRANGEBYSCORE', key, digits(ms), '+inf')) do
-    if is(holder, value, claim.fence) then return holder end
+    if is(holder, value, claim) then return holder end
   end
 end
 
@@ -99,36 +105,75 @@ local function grant(claim, list)
   return false
 end
 
--- Gives the place to the claims at the head of its queue, as many as can hold it together. A claim on several places gets
--- them when it is first at each and each is free. One whose process is gone is passed over, also before its turn if those
--- behind it could have the place meanwhile. Returns whether one of another process keeps these waiting.
-local function hand_over(here)
-  while true do
-    local packed = call('LINDEX', here.queue, 0)
-    if not packed then return false end
-    local claim, list = unpack_claim(packed, here)
-    local writes = claim.kind == 'w'
-    if not vacant(here.key, writes and READER or claim) then return false end
-    local free = not writes or vacant(here.key, claim)
-    for _, at in ipairs(list) do
-      free = free and (at.key == here.key or call('LINDEX', at.queue, 0) == packed and vacant(at.key, claim))
-    end
-    local there
-    if free then
-      for _, at in ipairs(list) do call('LPOP', at.queue) end
-      there = grant(claim, list)
-      if there and (writes or claim.kind == 'x') then return false end
-    elseif claim.channel == own then
-      return false
-    elseif tell(claim.channel, claim.id, '') then
-      return true
+-- Whether somebody listens to a channel here. Who may not ask takes it for granted.
+local function hears(channel)
+  if heard[channel] == nil then
+    if string.sub(channel, -1) == '}' then
+      local count = redis.pcall('PUBSUB', 'SHARDNUMSUB', channel)
+      heard[channel] = count.err ~= nil or count[2] > 0
     else
-      for _, at in ipairs(list) do call('LREM', at.queue, 1, packed) end
+      redis.set_repl(redis.REPL_NONE)
+      heard[channel] = redis.pcall('PUBLISH', channel, '') ~= 0
+      redis.set_repl(redis.REPL_ALL)
     end
-    if not there then
+  end
+  return heard[channel]
+end
+
+-- Whether nobody has listened for so long that it is no interruption, after which a process keeps its places.
+local function gone(channel)
+  local mark = KEYS[2] .. '?' .. channel
+  if hears(channel) then
+    call('DEL', mark)
+    return false
+  end
+  local since = call('GET', mark)
+  if since and ms - since >= GRACE_MS then return true end
+  if not since then call('SET', mark, digits(ms), 'PX', 2 * GRACE_MS) end
+  silent = true
+  return false
+end
+
+-- Gives the place to the claim at the head of its queue. A claim on several places gets them when it is first at each and each is
+-- free. One whose process does not listen is passed over; one whose process is gone, also before its turn if those behind it
+-- could have the place. Returns whether it is worth going on to the next, and where the one that was passed over stood.
+local function serve(here)
+  local packed = call('LINDEX', here.queue, 0)
+  if not packed then return false end
+  local claim, list = unpack_claim(packed, here)
+  local writes = claim.kind == 'w'
+  if not vacant(here.key, writes and READER or claim) then return false end
+  local free = not writes or vacant(here.key, claim)
+  for _, at in ipairs(list) do
+    if not free then break end
+    free = at.key == here.key or call('LINDEX', at.queue, 0) == packed and vacant(at.key, claim)
+  end
+  if free then
+    for _, at in ipairs(list) do call('LPOP', at.queue) end
+    if grant(claim, list) then return claim.kind == 'r' or claim.kind == 's' end
+    return true, list
+  end
+  if claim.channel == own or not gone(claim.channel) then return false end
+  tell(claim.channel, claim.id, claim.id)
+  for _, at in ipairs(list) do call('LREM', at.queue, 1, packed) end
+  return true, list
+end
+
+-- Gives a place to the claims that wait there, as many as can hold it together.
+local function hand_over(first)
+  local places, listed = { first }, {}
+  while #places > 0 do
+    local here = table.remove(places)
+    listed[here.key] = nil
+    local more, passed = true, nil
+    while more do
+      more, passed = serve(here)
       -- It kept others waiting at its other places too.
-      for _, at in ipairs(list) do
-        if at.key ~= here.key then hand_over(at) end
+      for _, at in ipairs(passed or {}) do
+        if at.key ~= here.key and not listed[at.key] then
+          listed[at.key] = true
+          places[#places + 1] = at
+        end
       end
     end
   end

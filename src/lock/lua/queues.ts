@@ -3,8 +3,6 @@ import { HAND_OVER } from './hand-over.js';
 /** Everything that is needed once somebody waits or a place is taken. Follows the same. */
 export const QUEUES = `${HAND_OVER}
 local WAITING_MS, KEEP_MS = 60000, 86400000
--- Nobody tells those behind it that a process is gone which keeps them waiting: so soon they look.
-local GONE_MS = 1000
 
 local function pack(claim, list)
   local flat = { claim.id, claim.channel, claim.ttl, claim.kind, claim.permits, claim.value }
@@ -46,9 +44,8 @@ local function obtain(list, claim, waits)
     waiting_until = digits(ms + WAITING_MS)
     note(fence)
   end
-  local kept = false
   for _, at in ipairs(list) do
-    kept = call('EXISTS', at.queue) == 1 and hand_over(at) or kept
+    if call('EXISTS', at.queue) == 1 then hand_over(at) end
   end
   -- Not before all are handed over: who waits for several keys is passed over at all of them only when it is first at each.
   local free = true
@@ -69,7 +66,7 @@ local function obtain(list, claim, waits)
     if there >= 0 and (look < 0 or there < look) then look = there end
     foreign = math.max(foreign, stranger)
   end
-  if kept and (look < 0 or look > GONE_MS) then look = GONE_MS end
+  if silent and (look < 0 or look > GRACE_MS) then look = GRACE_MS end
   local queued = 0
   if claim.id then
     local packed = pack(claim, list)

@@ -108,6 +108,7 @@ export class RealWorld {
   /** Does it in both worlds, and compares what is to be seen. */
   async step(operation: Operation): Promise<void> {
     const expected = apply(this.state, operation);
+    await this.#markUnreachable();
     const answer = await this.#perform(operation);
     const [observed] = await Promise.all([this.#pool.runScript(observe, this.#keys), this.#allMessages()]);
     // Without a fence it is no grant, but the hint to look again.
@@ -237,6 +238,12 @@ export class RealWorld {
       this.#given.push([id, fence]);
     });
     process.unsubscribe = () => subscription.unsubscribe();
+  }
+
+  /** As if they had been that for long. */
+  async #markUnreachable(): Promise<void> {
+    const gone = this.#processes.filter((_, i) => !this.state.reachable[i]);
+    if (gone.length > 0) await this.#pool.mSet(gone.flatMap(({ channel }) => [`lagoon:locks?${channel}`, '1']));
   }
 
   get #markChannel(): string {

@@ -185,7 +185,10 @@ class Changing {
 
   leave(claim: Claim, keep: boolean): Answer {
     for (const key of claim.keys) remove(this.#queue(key), claim.id);
-    return keep && this.holds(claim) ? 'kept' : this.giveBack(claim);
+    if (!keep || !this.holds(claim)) return this.giveBack(claim);
+    this.asker = claim.process;
+    for (const key of claim.keys) this.#handOver(key);
+    return 'kept';
   }
 
   drop(id: string): void {
@@ -197,8 +200,8 @@ class Changing {
   }
 
   /**
-   * First in, first out: whoever is first at each of its keys gets them as soon as each is free. The unreachable are passed over
-   * when it is their turn, or when somebody behind them could have the key before that.
+   * First in, first out: whoever is first at each of its keys gets them as soon as each is free. The unreachable, who are
+   * taken to have been that for long, are passed over when it is their turn, or when somebody behind them could have the key.
    */
   #handOver(key: string): void {
     const id = this.#queue(key)[0];
