@@ -67,7 +67,10 @@ export class Requests {
     }
   }
 
-  /** Stops waiting, and gives the claim back; `keep`: not if it is held with this fence, or, with `take`, can be held at all. */
+  /**
+   * Stops waiting. `keep`, what of the claim is not given back: `'take'` what it was granted, or can be granted now; a fence, what it
+   * was granted with this fence; `'all'` whatever it holds; `''` nothing.
+   */
   leave(claim: Claim, id: string, keep: string): Promise<LeaveReply> {
     const { value, ttlMs, kind, permits } = claim;
     return this.#any(leave, claim, [value, ttlMs, id, this.channel(claim.tag), kind, permits, keep]);

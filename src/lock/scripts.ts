@@ -121,8 +121,7 @@ return { give_back(list, { value = ARGV[2], kind = ARGV[3], fence = ARGV[4] ~= '
 });
 
 /*
- * Stops waiting. ARGV: value, ttl in ms, id, channel, kind, permits, and what becomes of the claim: '' it is given back,
- * 'take' it is kept if it was granted meanwhile, or taken if it is free, and a fence that only what has this fence is kept.
+ * Stops waiting. ARGV: value, ttl in ms, id, channel, kind, permits, and what of the claim is kept (see `Requests.leave`).
  * Returns a LeaveReply.
  */
 export const leave = defineScript<LeaveReply>({
@@ -132,8 +131,17 @@ local claim = { value = ARGV[1], ttl = ARGV[2], id = ARGV[3], channel = ARGV[4],
 own = claim.channel
 local packed = pack(claim, list)
 for _, at in ipairs(list) do call('LREM', at.queue, 0, packed) end
+if ARGV[7] == 'all' then
+  for _, at in ipairs(list) do hand_over(at) end
+  return { 0, us, grants }
+end
 if ARGV[7] ~= '' then
-  if ARGV[7] ~= 'take' then claim.fence = ARGV[7] end
+  if ARGV[7] ~= 'take' then
+    -- What a request that came late took besides.
+    claim.others = ARGV[7]
+    give_back(list, claim)
+    claim.others, claim.fence = nil, ARGV[7]
+  end
   local given, remaining = held_everywhere(list, claim)
   if given then return { 2, us, grants, given, remaining } end
   claim.fence = nil

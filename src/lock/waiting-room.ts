@@ -162,7 +162,7 @@ export class WaitingRoom {
       waiter.trouble = undefined;
       if (waiter.line.troubled || (again && isForgotten(reply))) this.#askOthers(waiter);
       if (typeof reply === 'string' || reply[0] === 1) {
-        grantedNow = waiter.end(heldBy(reply, sentAt, waiter.claim.ttlMs));
+        grantedNow = this.#give(waiter, heldBy(reply, sentAt, waiter.claim.ttlMs) as Held);
         // Its place in the queue, if Redis had forgotten that anybody waits.
         leftOver = again && typeof reply === 'string';
         this.#lines.look(waiter.line, Math.min(SAY_AGAIN_MS, waiter.claim.ttlMs + 1));
@@ -178,6 +178,13 @@ export class WaitingRoom {
     // Redis may have heard what ended the wait, and even the release, before it heard this.
     const late = (waiter.over || waiter.leaving) && !grantedNow;
     if (late || leftOver) void this.#leave(waiter);
+  }
+
+  // What a reply says is its waiter's, or nobody's: another may have come before.
+  #give(waiter: Waiter, held: Held): boolean {
+    if (waiter.end(held)) return true;
+    if (held.fence !== waiter.fence) this.#giveBack(waiter.claim, held.fence);
+    return false;
   }
 
   // Only the first of a line asks while Redis is away, and those behind it have lost their places with its data, or have none yet.
@@ -204,7 +211,8 @@ export class WaitingRoom {
     waiter.leaving = this.#requests.leave(waiter.claim, waiter.id, 'take').then(
       (reply) => {
         this.deliver(reply[2], reply[1], sentAt);
-        waiter.end(reply[0] === 2 ? { fence: reply[3], expiresAt: sentAt + reply[4] } : waiter.trouble);
+        if (reply[0] === 2) this.#give(waiter, { fence: reply[3], expiresAt: sentAt + reply[4] });
+        else waiter.end(waiter.trouble);
       },
       (error: Error) => {
         waiter.end(error);
@@ -213,12 +221,14 @@ export class WaitingRoom {
     );
   }
 
-  // Out of the queue, and back with what it may have been granted, but for that with which it ended.
+  // Out of the queue, and back with what it may have been granted, but for that with which it ended. A token that the caller has
+  // chosen may be used again, and what it holds then is not to be given back: what is granted late is known by its fence.
   async #leave(waiter: Waiter): Promise<void> {
     await waiter.leaving;
+    const { claim, id, fence } = waiter;
     const sentAt = performance.now();
     try {
-      const reply = await this.#requests.leave(waiter.claim, waiter.id, waiter.fence ?? '');
+      const reply = await this.#requests.leave(claim, id, claim.drawn ? (fence ?? '') : 'all');
       this.deliver(reply[2], reply[1], sentAt);
     } catch (error) {
       this.#leaveLater(waiter, error as Error);

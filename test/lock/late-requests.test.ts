@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest';
 import type { Lock, RedisPool } from '../../src/index.js';
 import { Locker } from '../../src/lock/locker.js';
 import type { Connections } from '../../src/lock/replicated.js';
-import { leave, obtainExclusiveWaiting } from '../../src/lock/scripts.js';
+import { leave, obtainAny, obtainExclusiveWaiting } from '../../src/lock/scripts.js';
 import type { LockStore } from '../../src/lock/store.js';
-import { eventually, useRedis } from '../support/redis.js';
-import { lockerOn, newKey, poolOn, waitersOf } from './support.js';
+import { failure } from '../support/engine.js';
+import { eventually, startProxy, useRedis } from '../support/redis.js';
+import { channels, lockerOn, newKey, poolOn, scriptCalls, waitersOf } from './support.js';
 
 const server = useRedis();
 
@@ -71,6 +72,76 @@ describe('a request that comes late leaves nothing behind', () => {
     await asked.opened;
     await eventually(async () => expect(await locker.inspect(key)).toMatchObject({ held: false, waiting: 0 }));
   });
+
+  test.each(['readers', 'permits'])(
+    'it takes a second place among %s after its waiter got one: that is given back',
+    async (what) => {
+      const key = newKey();
+      const near = lockerOn(server());
+      const obtain = (locker: Locker, waitTimeout: number) =>
+        what === 'permits'
+          ? locker.semaphore(key, 2).obtain('1m', waitTimeout)
+          : locker.readWriteLock(key).obtainRead('1m', waitTimeout);
+      const holders =
+        what === 'permits'
+          ? [await obtain(near, 0), await obtain(near, 0)]
+          : [await near.readWriteLock(key).obtainWrite('1m')];
+      const pool = poolOn(server());
+      await pool.subscribe('connected', () => {});
+      const late = gate();
+      const left = [gate(), gate()];
+      let leaves = 0;
+      const locker = new Locker(
+        storeOf(pool, {
+          async before(script) {
+            if (script === leave) for (const holder of holders.splice(0)) await holder?.release();
+            if (script === obtainAny) await late.opened;
+          },
+          after: (script) => script === leave && left[leaves++]?.open(),
+        }),
+      );
+      const lock = (await obtain(locker, 200)) as Lock;
+      expect(lock.held).toBe(true);
+      late.open();
+      await left[1]?.opened;
+      await eventually(async () =>
+        expect((await near.inspect(key)).holders.map(({ fence }) => fence)).toEqual([lock.fence]),
+      );
+      expect(await lock.release()).toBe(true);
+      expect(await near.inspect(key)).toMatchObject({ held: false, waiting: 0 });
+    },
+  );
+
+  test.each(['aborted', 'over'])(
+    'to leave, of a wait that was %s: what its own token holds by then is kept',
+    async (how) => {
+      const proxy = await startProxy(server().address);
+      try {
+        const [locker, near] = [lockerOn(proxy, { commandTimeout: 1_000 }), lockerOn(server())];
+        const key = newKey();
+        const holder = await near.obtain(key, '1m');
+        const abort = new AbortController();
+        const options = { token: 'mine', signal: abort.signal };
+        const waiter = failure(locker.obtain(key, '1m', how === 'over' ? 300 : '1m', options));
+        await waitersOf(near, key, 1);
+        proxy.blackhole(true);
+        if (how === 'aborted') abort.abort();
+        expect((await waiter)?.code).toBe(how === 'aborted' ? 'ABORT_ERR' : 'LAGOON_COMMAND_TIMEOUT');
+        // What leaves the queue is lost, and sent again.
+        proxy.cutAll();
+        // The server has read of it, and passes the waiter over.
+        await eventually(async () => (await channels(server())).length === 0);
+        await holder?.release();
+        expect(await near.obtain(key, '1m', 0, { token: 'mine' })).not.toBeNull();
+        proxy.blackhole(false);
+        await server().cli('CONFIG', 'RESETSTAT');
+        await eventually(async () => (await scriptCalls(server())) > 0);
+        expect(await locker.inspect(key)).toMatchObject({ held: true, waiting: 0 });
+      } finally {
+        await proxy.stop();
+      }
+    },
+  );
 
   test('it is executed after one that was sent later: its waiter is queued once', async () => {
     const key = newKey();
