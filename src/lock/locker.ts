@@ -151,9 +151,9 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
 
   /** @internal */
   async proceed(obtaining: Obtaining, first: Held | undefined): Promise<Lock | null> {
-    const { claim, signal, replicas } = obtaining;
     const held = isNotOver(first) ? first : await this.#waitFor(first, obtaining);
     if (!held) return null;
+    const { claim, signal, replicas } = obtaining;
     const kept = replicas === undefined ? held : await replicated(this.#store, this, claim, held, replicas, signal);
     return this.lockOf(obtaining, kept);
   }
@@ -200,9 +200,13 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
 
   /** Waits as long as there is time, for another than the one that is over. */
   async #waitFor(over: Held | undefined, obtaining: Obtaining): Promise<Held | undefined> {
-    const { claim, signal } = obtaining;
-    // A lock that is already over when it comes (a slow reply, a stopped process) is none.
-    if (over) await unlessAborted(this.giveBack(claim, over.fence), signal);
+    const { signal } = obtaining;
+    if (over) {
+      // A lock that is already over when it comes (a slow reply, a stopped process) is none.
+      await unlessAborted(this.giveBack(obtaining.claim, over.fence), signal);
+      obtaining.redraw();
+    }
+    const { claim } = obtaining;
     const waitMs = obtaining.sentAt + obtaining.waitMs - performance.now();
     if (waitMs <= 0) return undefined;
     const held = await this.#rooms.of(claim.tag).wait(claim, waitMs, signal);

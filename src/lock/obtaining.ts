@@ -3,7 +3,7 @@ import { Deferred } from '../deferred.js';
 import { mayHaveBeenExecuted } from '../errors.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import type { ScriptCall } from '../pool/script.js';
-import { type Claim, type Held, isNotOver } from './claim.js';
+import { type Claim, type Held, isNotOver, randomToken } from './claim.js';
 import type { Lock } from './lock.js';
 import type { ObtainOptions } from './obtain.js';
 import { heldBy, type ObtainReply } from './replies.js';
@@ -19,7 +19,7 @@ export interface Obtains {
 
 /** A call of `obtain`, and the attempt to have the lock at once, with which it mostly ends. */
 export class Obtaining extends Deferred<Lock | null> implements ScriptCall<ObtainReply> {
-  readonly claim: Claim;
+  claim: Claim;
   /** As they were given. */
   readonly keys: readonly RedisArgument[];
   readonly waitMs: number;
@@ -56,6 +56,13 @@ export class Obtaining extends Deferred<Lock | null> implements ScriptCall<Obtai
       this.#aborted = true;
       this.reject(aborted(signal));
     });
+  }
+
+  /** Goes on under another token, if it was drawn: what is still under way for the one before must not be taken for this. */
+  redraw(): void {
+    if (!this.claim.drawn) return;
+    const token = randomToken();
+    this.claim = { ...this.claim, token, value: token + this.claim.metadata };
   }
 
   settle(reply: ObtainReply): void {

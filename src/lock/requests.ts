@@ -69,7 +69,7 @@ export class Requests {
 
   /**
    * Stops waiting. `keep`, what of the claim is not given back: `'take'` what it was granted, or can be granted now; a fence, what it
-   * was granted with this fence; `'all'` whatever it holds; `''` nothing.
+   * was granted with this fence; `''` nothing. Or whatever is held under its token: `'all'`; `'free'`, and what can be granted now.
    */
   leave(claim: Claim, id: string, keep: string): Promise<LeaveReply> {
     const { value, ttlMs, kind, permits } = claim;

@@ -131,23 +131,25 @@ local claim = { value = ARGV[1], ttl = ARGV[2], id = ARGV[3], channel = ARGV[4],
 own = claim.channel
 local packed = pack(claim, list)
 for _, at in ipairs(list) do call('LREM', at.queue, 0, packed) end
-if ARGV[7] == 'all' then
+local keep = ARGV[7]
+local held = 0
+if keep == 'all' or keep == 'free' then
   for _, at in ipairs(list) do hand_over(at) end
-  return { 0, us, grants }
-end
-if ARGV[7] ~= '' then
-  if ARGV[7] ~= 'take' then
-    -- What a request that came late took besides.
-    claim.others = ARGV[7]
-    give_back(list, claim)
-    claim.others, claim.fence = nil, ARGV[7]
+else
+  if keep ~= '' then
+    if keep ~= 'take' then
+      -- What a request that came late took besides.
+      claim.others = keep
+      give_back(list, claim)
+      claim.others, claim.fence = nil, keep
+    end
+    local given, remaining = held_everywhere(list, claim)
+    if given then return { 2, us, grants, given, remaining } end
+    claim.fence = nil
   end
-  local given, remaining = held_everywhere(list, claim)
-  if given then return { 2, us, grants, given, remaining } end
-  claim.fence = nil
+  held = give_back(list, claim)
 end
-local held = give_back(list, claim)
-if ARGV[7] == 'take' then
+if keep == 'take' or keep == 'free' then
   -- Nobody may have been told that the lock is free, because it was not released but deleted.
   local last = obtain(list, { value = claim.value, ttl = claim.ttl, kind = claim.kind, permits = claim.permits }, '')
   if type(last) == 'string' then return { 2, us, grants, last, tonumber(claim.ttl) } end

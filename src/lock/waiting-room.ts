@@ -15,8 +15,11 @@ import { Waiter } from './waiter.js';
 const STRANGER_LOOK_MS = 300;
 /** The book forgets after a minute that somebody waits: so often every line says it again. */
 const SAY_AGAIN_MS = 20_000;
-/** A server that took over may grant anew what the last one granted just before: so many waits that are over are remembered. */
-const REMEMBERED = 256;
+/**
+ * What was granted may be on its way when the wait ends, and a server that took over may grant anew what the last one granted just
+ * before: so many waits that are over are remembered.
+ */
+const REMEMBERED = 4_096;
 
 export type GiveBack = (claim: Claim, fence: string) => void;
 
@@ -162,7 +165,7 @@ export class WaitingRoom {
       waiter.trouble = undefined;
       if (waiter.line.troubled || (again && isForgotten(reply))) this.#askOthers(waiter);
       if (typeof reply === 'string' || reply[0] === 1) {
-        grantedNow = this.#give(waiter, heldBy(reply, sentAt, waiter.claim.ttlMs) as Held);
+        grantedNow = this.#give(waiter, heldBy(reply, sentAt, waiter.claim.ttlMs) as Held, typeof reply === 'string');
         // Its place in the queue, if Redis had forgotten that anybody waits.
         leftOver = again && typeof reply === 'string';
         this.#lines.look(waiter.line, Math.min(SAY_AGAIN_MS, waiter.claim.ttlMs + 1));
@@ -180,10 +183,11 @@ export class WaitingRoom {
     if (late || leftOver) void this.#leave(waiter);
   }
 
-  // What a reply says is its waiter's, or nobody's: another may have come before.
-  #give(waiter: Waiter, held: Held): boolean {
+  // What a reply says is its waiter's, or nobody's, if another came before. But for what is held under a token that the caller
+  // has chosen, and was not taken just now: that may be his by another call.
+  #give(waiter: Waiter, held: Held, taken: boolean): boolean {
     if (waiter.end(held)) return true;
-    if (held.fence !== waiter.fence) this.#giveBack(waiter.claim, held.fence);
+    if (held.fence !== waiter.fence && (taken || waiter.claim.drawn)) this.#giveBack(waiter.claim, held.fence);
     return false;
   }
 
@@ -208,10 +212,11 @@ export class WaitingRoom {
 
   #giveUp(waiter: Waiter): void {
     const sentAt = performance.now();
-    waiter.leaving = this.#requests.leave(waiter.claim, waiter.id, 'take').then(
+    const { claim, id } = waiter;
+    waiter.leaving = this.#requests.leave(claim, id, claim.drawn ? 'take' : 'free').then(
       (reply) => {
         this.deliver(reply[2], reply[1], sentAt);
-        if (reply[0] === 2) this.#give(waiter, { fence: reply[3], expiresAt: sentAt + reply[4] });
+        if (reply[0] === 2) this.#give(waiter, { fence: reply[3], expiresAt: sentAt + reply[4] }, !claim.drawn);
         else waiter.end(waiter.trouble);
       },
       (error: Error) => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { Lock, RedisPool } from '../../src/index.js';
 import { Locker } from '../../src/lock/locker.js';
@@ -20,7 +21,10 @@ function gate(): { readonly opened: Promise<void>; open(): void } {
 }
 
 /** The pool as the locks see it, with something to do before a script is sent and after its reply. */
-function storeOf(pool: RedisPool, on: { before?(script: unknown): unknown; after?(script: unknown): void }) {
+function storeOf(
+  pool: RedisPool,
+  on: { before?(script: unknown): unknown; after?(script: unknown): void; message?(deliver: () => void): void },
+) {
   return {
     async runScript(script, keys, args, shared) {
       await on.before?.(script);
@@ -31,7 +35,10 @@ function storeOf(pool: RedisPool, on: { before?(script: unknown): unknown; after
     callScript: (...call) => pool.callScript(...call),
     slotTag: (key) => pool.slotTag(key),
     sSubscribe: (channel, listener, options) => pool.sSubscribe(channel, listener, options),
-    subscribe: (channel, listener, options) => pool.subscribe(channel, listener, options),
+    subscribe(channel, listener, options) {
+      const { message = (deliver) => deliver() } = on;
+      return pool.subscribe(channel, (text) => message(() => listener(text)), options);
+    },
     getPoolConfig: () => pool.getPoolConfig(),
     closing: pool.closing,
     isolated: (fn, options) => pool.isolated(fn, options),
@@ -142,6 +149,113 @@ describe('a request that comes late leaves nothing behind', () => {
       }
     },
   );
+
+  test.each(['asks', 'leaves'])(
+    'it %s for a wait whose lock was over when it came: the next one is kept',
+    async (what) => {
+      const key = newKey();
+      const near = lockerOn(server());
+      const holder = await near.obtain(key, '1m');
+      const late = gate();
+      const counts = { asked: 0, answered: 0, left: 0 };
+      let slow = false;
+      const locker = new Locker(
+        storeOf(poolOn(server()), {
+          async before(script) {
+            if (script === obtainExclusiveWaiting && ++counts.asked === 2)
+              await (what === 'asks' ? late.opened : sleep(500));
+            if (script === leave && ++counts.left === 1) await late.opened;
+          },
+          after: (script) => script === obtainExclusiveWaiting && counts.answered++,
+          message: (deliver) => (slow ? setTimeout(deliver, 800) : deliver()),
+        }),
+      );
+      const waiter = locker.obtain(key, 300, '20s');
+      await eventually(() => counts.answered === 1);
+      // It asks again, as the holder's time is over sooner.
+      await holder?.refresh(5_000);
+      await eventually(() => counts.asked === 2);
+      slow = true;
+      expect(await holder?.release()).toBe(true);
+      const lock = (await waiter) as Lock;
+      slow = false;
+      expect(await lock.refresh('1m')).toBe(true);
+      late.open();
+      await eventually(() => counts.left > 0 && counts.answered >= 2);
+      for (let i = 0; i < 5; i++) {
+        await sleep(50);
+        expect(await near.inspect(key)).toMatchObject({ held: true, fence: lock.fence });
+      }
+      expect(await lock.release()).toBe(true);
+    },
+  );
+
+  test('it asks for a wait that was aborted: what its own token holds by then is kept', async () => {
+    const key = newKey();
+    const near = lockerOn(server());
+    const holder = await near.obtain(key, '1m');
+    const late = gate();
+    let asked = 0;
+    let answered = 0;
+    const locker = new Locker(
+      storeOf(poolOn(server()), {
+        before: (script) => script === obtainExclusiveWaiting && ++asked === 2 && late.opened,
+        after: (script) => script === obtainExclusiveWaiting && answered++,
+      }),
+    );
+    const abort = new AbortController();
+    const waiter = failure(locker.obtain(key, '1m', '20s', { token: 'mine', signal: abort.signal }));
+    await eventually(() => answered === 1);
+    await holder?.refresh(50_000);
+    await eventually(() => asked === 2);
+    abort.abort();
+    expect((await waiter)?.code).toBe('ABORT_ERR');
+    await waitersOf(near, key, 0);
+    await holder?.release();
+    const lock = await near.obtain(key, '1m', 0, { token: 'mine' });
+    late.open();
+    await eventually(() => answered === 2);
+    // Sent behind what it would be given back by.
+    await locker.inspect(key);
+    expect(await near.inspect(key)).toMatchObject({ held: true, waiting: 0, fence: lock?.fence });
+  });
+
+  test('a wait that ends takes nothing from what its own token holds, and does not get it twice', async () => {
+    const [x, y] = [newKey(), newKey()];
+    const [near, other] = [lockerOn(server()), lockerOn(server())];
+    const first = await near.obtain(x, '1m', 0, { token: 'mine' });
+    await other.obtain(y, '1m');
+    for (const keys of [[x, y], [x]]) {
+      for (const locker of [near, other]) expect(await locker.obtain(keys, '1m', 50, { token: 'mine' })).toBeNull();
+      expect(await other.inspect(x)).toMatchObject({ held: true, waiting: 0, fence: first?.fence });
+    }
+    // But what is free.
+    expect(await other.obtain(newKey(), '1m', 50, { token: 'mine' })).not.toBeNull();
+  });
+
+  test('a message comes when its waiter was aborted with hundreds of others: nobody holds the lock', async () => {
+    const key = newKey();
+    const near = lockerOn(server());
+    const holder = await near.obtain(key, '1m');
+    const late = gate();
+    let hold = false;
+    const locker = new Locker(
+      storeOf(poolOn(server()), { message: (deliver) => (hold ? void late.opened.then(deliver) : deliver()) }),
+    );
+    const abort = new AbortController();
+    const { signal } = abort;
+    const waiters = Array.from({ length: 400 }, (_, i) =>
+      failure(locker.obtain(key, '1m', '50s', { token: `mine ${i}`, signal })),
+    );
+    await waitersOf(near, key, 400);
+    hold = true;
+    expect(await holder?.release()).toBe(true);
+    abort.abort();
+    for (const error of await Promise.all(waiters)) expect(error?.code).toBe('ABORT_ERR');
+    await waitersOf(near, key, 0);
+    late.open();
+    await eventually(async () => expect(await near.inspect(key)).toMatchObject({ held: false, waiting: 0 }));
+  });
 
   test('it is executed after one that was sent later: its waiter is queued once', async () => {
     const key = newKey();
