@@ -283,6 +283,7 @@ describe('waiting on a cluster', () => {
     await waitersOf(locker, x, 2);
     expect(await locker.obtain(x, '1m')).toBeNull();
     await doomed.kill();
+    await eventually(async () => (await channelsOf(x)) === 1);
     // Who asks finds out, for all.
     const next = locker.obtain(x, '1m', '30s');
     expect(await (await waiter)?.release()).toBe(true);

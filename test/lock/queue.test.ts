@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { AbortError, type Lock } from '../../src/index.js';
+import { AbortError, type Lock, type Locker } from '../../src/index.js';
 import { failure } from '../support/engine.js';
 import { eventually, startProxy, useRedis } from '../support/redis.js';
 import { lockerOn, newKey, scriptCalls, waitersOf, watchCommands } from './support.js';
@@ -313,3 +313,24 @@ describe('a waiter that leaves', () => {
     }
   });
 });
+
+test.each(['x', 's'])(
+  'who may not send messages cannot hand over, and takes nobody his place: kind %s',
+  async (kind) => {
+    const key = newKey();
+    const all = lockerOn(server());
+    await server().cli('ACL', 'SETUSER', 'silent', 'on', '>secret', '~*', '+@all', '-publish');
+    const silent = lockerOn(server(), { username: 'silent', password: 'secret' });
+    const obtain = (locker: Locker, waitTimeout: number) =>
+      kind === 'x' ? locker.obtain(key, '1m', waitTimeout) : locker.semaphore(key, 1).obtain('1m', waitTimeout);
+    const lock = await obtain(silent, 0);
+    const waiter = obtain(all, 60_000);
+    await waitersOf(all, key, 1);
+    expect(await failure(lock?.release() as Promise<boolean>)).toMatchObject({ replyCode: 'NOPERM' });
+    expect(await all.inspect(key)).toMatchObject({ waiting: 1 });
+    await server().cli('DEL', key);
+    // Whoever asks serves who was there before.
+    expect(await obtain(lockerOn(server()), 0)).toBeNull();
+    expect(await (await waiter)?.release()).toBe(true);
+  },
+);

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { ClosedError, type Lock, type Locker } from '../../src/index.js';
 import { engineOn, failure } from '../support/engine.js';
-import { eventually, useRedis } from '../support/redis.js';
+import { eventually, startProxy, useRedis } from '../support/redis.js';
 import { channels, lockerOn, newKey, scriptCalls } from './support.js';
 
 const server = useRedis();
@@ -148,14 +148,40 @@ describe('a read/write lock', () => {
     await waiting(key, 1);
     await engine.close();
     expect(await writer).toBeInstanceOf(ClosedError);
+    // The server has read of the closed connection.
+    await eventually(async () => (await channels(server())).length === 0);
     const askedAt = performance.now();
     expect(await other.obtainRead('1m', '30s')).not.toBeNull();
     expect(performance.now() - askedAt).toBeLessThan(10_000);
     await waiting(key, 0);
-    expect(await server().cli('KEYS', '*?lagoon:lock:*')).toHaveLength(1);
-    expect(Number(await server().cli('PTTL', String(await server().cli('KEYS', '*?lagoon:lock:*'))))).toBeGreaterThan(
-      0,
-    );
+  });
+
+  test('keeps the place of a writer that is away for a moment, and again for a moment later', async () => {
+    const proxy = await startProxy(server().address);
+    try {
+      const key = newKey();
+      const lock = lockerOn(server()).readWriteLock(key);
+      const reader = await lock.obtainRead('1m');
+      const writer = lockerOn(proxy).readWriteLock(key).obtainWrite('1m', '1m');
+      await waiting(key, 1);
+      const [channel] = await channels(server());
+      const mark = `lagoon:locks?${channel}`;
+      for (const moment of [1, 2]) {
+        proxy.blackhole(true);
+        proxy.cutAll();
+        await eventually(async () => (await channels(server())).length === 0);
+        expect(await lock.obtainRead('1m')).toBeNull();
+        expect(await server().cli('PTTL', mark)).toBeGreaterThan(60_000);
+        // The first was long ago.
+        if (moment === 1) await server().cli('SET', mark, '1', 'KEEPTTL');
+        proxy.blackhole(false);
+        await eventually(async () => (await server().cli('EXISTS', mark)) === 0);
+      }
+      await reader?.release();
+      expect(await (await writer)?.release()).toBe(true);
+    } finally {
+      await proxy.stop();
+    }
   });
 
   test('keeps writers in their order though their connections are cut', async () => {
@@ -192,9 +218,12 @@ describe('a read/write lock', () => {
     const reader = await few.obtainRead('1m');
     const writer = all.obtainWrite('1m', '10s');
     await waiting(key, 1);
+    const [channel] = await channels(server());
+    // Nor does it take away what others found out.
+    await server().cli('SET', `lagoon:locks?${channel}`, '1');
     expect(await few.obtainRead('1m')).toBeNull();
+    expect(await server().cli('EXISTS', `lagoon:locks?${channel}`)).toBe(1);
     expect(await reader?.release()).toBe(true);
-    expect(await all.obtainRead('1m')).toBeNull();
     await server().cli('DEL', key);
     expect(await all.obtainRead('1m', 1)).toBeNull();
     expect(await (await writer)?.release()).toBe(true);

@@ -127,6 +127,7 @@ describe('a lock on several keys', () => {
     const behind = locker.obtain([x, z], '1m', '1m');
     await waitersOf(locker, z, 2);
     await doomed.kill();
+    await eventually(async () => (await channels(server())).length === 1);
     await onZ?.release();
     // Who asks finds out, for all.
     const next = locker.obtain(x, '1m', '30s');

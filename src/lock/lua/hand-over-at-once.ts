@@ -16,9 +16,10 @@ if not KEYS[4] and said[2] == ARGV[2] then
   -- Whoever waits behind it must be told if its time is over sooner than the holder's would have been.
   if claim[4] == 'x' and not claim[7] and redis.call('PTTL', KEYS[3]) <= claim[3] + 0 then
     ${CLOCK_AND_SAID}${TELL}
-    call('LPOP', queue)
     local own, grant = claim[2] == ARGV[1], claim[1] .. ' ' .. fence .. ' ' .. us
-    if own or tell(claim[2], claim[1], grant) then
+    local told = own or tell(claim[2], claim[1], grant)
+    call('LPOP', queue)
+    if told then
       call('SET', KEYS[2], waiting_until and fence .. ' ' .. waiting_until or fence)
       call('SET', KEYS[3], claim[6] .. '#' .. fence, 'PX', claim[3])
       return own and grant or 1

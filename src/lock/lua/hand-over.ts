@@ -11,7 +11,7 @@ local grants = {}
 local spent = false
 local READER = { kind = 'r' }
 -- A process that does not listen may be about to connect again: for so long it keeps its places in front of others.
-local GRACE_MS = 5000
+local GRACE_MS, MARK_MS = 5000, 600000
 local heard = {}
 -- Whether one in front of others does not listen.
 local silent = false
@@ -93,43 +93,49 @@ local function soonest(key, kind)
   return first and math.max(0, first - ms) or -1
 end
 
--- Gives a claim its places, unless its process is gone (nobody listens there); whether it was given them.
-local function grant(claim, list)
+-- Gives a claim that is first everywhere its places, unless its process is gone (nobody listens there); whether it was given them.
+local function grant(packed, claim, list)
+  for _, at in ipairs(list) do call('LPOP', at.queue) end
   local given, holder = take(list, claim)
   if claim.channel == own then
     grants[#grants + 1] = { claim.id, given }
     return true
   end
-  if tell(claim.channel, claim.id, claim.id .. ' ' .. given .. ' ' .. us) then return true end
+  local ok, told = pcall(tell, claim.channel, claim.id, claim.id .. ' ' .. given .. ' ' .. us)
+  if ok and told then return true end
   for _, at in ipairs(list) do drop(at.key, claim, holder) end
-  return false
+  if ok then return false end
+  -- Who may not tell it leaves it where it was.
+  for _, at in ipairs(list) do call('LPUSH', at.queue, packed) end
+  error({ err = told })
 end
 
--- Whether somebody listens to a channel here. Who may not ask takes it for granted.
+-- Whether somebody listens to a channel here: yes, no, or nothing is known, as this user may not ask.
 local function hears(channel)
-  if heard[channel] == nil then
-    if string.sub(channel, -1) == '}' then
-      local count = redis.pcall('PUBSUB', 'SHARDNUMSUB', channel)
-      heard[channel] = count.err ~= nil or count[2] > 0
-    else
-      redis.set_repl(redis.REPL_NONE)
-      heard[channel] = redis.pcall('PUBLISH', channel, '') ~= 0
-      redis.set_repl(redis.REPL_ALL)
-    end
+  if heard[channel] then return heard[channel] end
+  local count
+  if string.sub(channel, -1) == '}' then
+    local said = redis.pcall('PUBSUB', 'SHARDNUMSUB', channel)
+    count = said[2]
+  else
+    redis.set_repl(redis.REPL_NONE)
+    count = redis.pcall('PUBLISH', channel, '')
+    redis.set_repl(redis.REPL_ALL)
   end
+  heard[channel] = type(count) ~= 'number' and '?' or count > 0 and 'yes' or 'no'
   return heard[channel]
 end
 
+local function mark_of(channel) return KEYS[2] .. '?' .. channel end
+
 -- Whether nobody has listened for so long that it is no interruption, after which a process keeps its places.
 local function gone(channel)
-  local mark = KEYS[2] .. '?' .. channel
-  if hears(channel) then
-    call('DEL', mark)
-    return false
-  end
+  local mark, said = mark_of(channel), hears(channel)
+  if said == 'yes' then call('DEL', mark) end
+  if said ~= 'no' then return false end
   local since = call('GET', mark)
   if since and ms - since >= GRACE_MS then return true end
-  if not since then call('SET', mark, digits(ms), 'PX', 2 * GRACE_MS) end
+  if not since then call('SET', mark, digits(ms), 'PX', MARK_MS) end
   silent = true
   return false
 end
@@ -149,8 +155,7 @@ local function serve(here)
     free = at.key == here.key or call('LINDEX', at.queue, 0) == packed and vacant(at.key, claim)
   end
   if free then
-    for _, at in ipairs(list) do call('LPOP', at.queue) end
-    if grant(claim, list) then return claim.kind == 'r' or claim.kind == 's' end
+    if grant(packed, claim, list) then return claim.kind == 'r' or claim.kind == 's' end
     return true, list
   end
   if claim.channel == own or not gone(claim.channel) then return false end

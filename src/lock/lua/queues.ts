@@ -43,6 +43,8 @@ local function obtain(list, claim, waits)
     claim.channel = own
     waiting_until = digits(ms + WAITING_MS)
     note(fence)
+    -- Who may keep others waiting, and was silent before, is not any more.
+    if claim.kind == 'w' or list[2] then call('DEL', mark_of(own)) end
   end
   for _, at in ipairs(list) do
     if call('EXISTS', at.queue) == 1 then hand_over(at) end
