@@ -200,8 +200,8 @@ describe('a read/write lock', () => {
       await waiting(key, i + 1);
     }
     for (let round = 0; round < 3; round++) {
-      for (const kind of ['pubsub', 'normal']) await server().cli('CLIENT', 'KILL', 'TYPE', kind, 'SKIPME', 'yes');
       await server().cli('CONFIG', 'RESETSTAT');
+      for (const kind of ['pubsub', 'normal']) await server().cli('CLIENT', 'KILL', 'TYPE', kind, 'SKIPME', 'yes');
       await eventually(async () => (await channels(server())).length === 5 && (await scriptCalls(server())) >= 5);
     }
     await reader?.release();
