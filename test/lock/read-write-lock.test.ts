@@ -248,9 +248,12 @@ describe('a read/write lock', () => {
 
 test('nobody follows a holder before its own deadline, not by a part of a ms', async () => {
   const [locker, other] = [lockerOn(server()), lockerOn(server())];
-  for (let i = 0; i < 40; i++) {
+  for (let held = 0; held < 40; ) {
     const key = newKey();
-    const holder = (await locker.readWriteLock(key).obtainWrite(20)) as Lock;
+    const holder = await locker.readWriteLock(key).obtainWrite(20);
+    // On a busy machine it may be over when it comes.
+    if (!holder) continue;
+    held++;
     let next: Lock | null = null;
     while (!next) next = await other.readWriteLock(key).obtainRead('1m');
     expect(performance.now()).toBeGreaterThanOrEqual(holder.expiresAt);
