@@ -50,7 +50,7 @@ export class Requests {
   /** Asks for a claim, to wait for it if need be; `again` if it was asked for under the same id before. */
   obtainOrWait(claim: Claim, id: string, again: boolean): Promise<ObtainReply> {
     const { channel, shared } = this.#books.of(claim.tag);
-    const waits = `${id} ${channel} ${again ? 1 : 0}`;
+    const waits = `${id} ${channel} ${again ? (claim.drawn ? 1 : 2) : 0}`;
     return isPlain(claim)
       ? this.#store.runScript(obtainExclusiveWaiting, claim.keys, [claim.value, claim.ttlMs, waits], shared)
       : this.#any(obtainAny, claim, [claim.value, claim.ttlMs, waits, claim.kind, claim.permits]);

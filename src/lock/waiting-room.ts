@@ -206,7 +206,7 @@ export class WaitingRoom {
       this.#lines.look(waiter.line, RETRY_MS);
     } else {
       waiter.end(error);
-      this.#lines.look(waiter.line, 0);
+      this.askAllSoon();
     }
   }
 
@@ -243,8 +243,9 @@ export class WaitingRoom {
   // Until it has left it may be granted its claim, and all who come behind it would wait for nobody.
   #leaveLater(waiter: Waiter, error: Error): void {
     log.lock('cannot leave a queue: %s', error.message);
-    if (!isUnavailable(error)) return;
+    // What was granted before it failed, others of this process were not told.
     this.askAllSoon();
+    if (!isUnavailable(error)) return;
     setTimeout(() => void this.#leave(waiter), RETRY_MS).unref();
   }
 

@@ -229,6 +229,12 @@ describe('a request that comes late leaves nothing behind', () => {
       for (const locker of [near, other]) expect(await locker.obtain(keys, '1m', 50, { token: 'mine' })).toBeNull();
       expect(await other.inspect(x)).toMatchObject({ held: true, waiting: 0, fence: first?.fence });
     }
+    // Nor when it asks again, as the holder's time is over sooner.
+    const waiter = near.obtain(x, '1m', 500, { token: 'mine' });
+    await waitersOf(other, x, 1);
+    expect(await first?.refresh('50s')).toBe(true);
+    expect(await waiter).toBeNull();
+    expect(await other.inspect(x)).toMatchObject({ held: true, waiting: 0, fence: first?.fence });
     // But what is free.
     expect(await other.obtain(newKey(), '1m', 50, { token: 'mine' })).not.toBeNull();
   });

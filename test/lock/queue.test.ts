@@ -334,3 +334,23 @@ test.each(['x', 's'])(
     expect(await (await waiter)?.release()).toBe(true);
   },
 );
+
+test('what is granted before a message cannot be sent is not held for nobody', async () => {
+  const key = newKey();
+  const [all, other] = [lockerOn(server()), lockerOn(server())];
+  await server().cli('ACL', 'SETUSER', 'silent', 'on', '>secret', '~*', '&*', '+@all', '-publish');
+  const silent = lockerOn(server(), { username: 'silent', password: 'secret' });
+  const held = await all.readWriteLock(key).obtainRead('1m');
+  const writer = failure(silent.readWriteLock(key).obtainWrite('1m', 300));
+  await waitersOf(all, key, 1);
+  const reader = failure(silent.readWriteLock(key).obtainRead('1m', '30s'));
+  await waitersOf(all, key, 2);
+  const last = other.readWriteLock(key).obtainRead('1m', '30s');
+  await waitersOf(all, key, 3);
+  // The writer gives up: its own reader is next, and then one who cannot be told.
+  expect(await writer).toMatchObject({ replyCode: 'NOPERM' });
+  expect(await reader).toMatchObject({ replyCode: 'NOPERM' });
+  expect(await held?.release()).toBe(true);
+  expect(await (await last)?.release()).toBe(true);
+  expect(await all.inspect(key)).toMatchObject({ held: false, waiting: 0 });
+});

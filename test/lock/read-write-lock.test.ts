@@ -146,6 +146,9 @@ describe('a read/write lock', () => {
     const engine = engineOn(server().address);
     const writer = failure(engine.getRedis().getLocker().readWriteLock(key).obtainWrite('1m', '1m'));
     await waiting(key, 1);
+    // The clock was ahead, an hour ago.
+    const mark = `lagoon:locks?${(await channels(server()))[0]}`;
+    await server().cli('SET', mark, String(Date.now() + 3_600_000));
     await engine.close();
     expect(await writer).toBeInstanceOf(ClosedError);
     // The server has read of the closed connection.

@@ -10,6 +10,8 @@ local own = ''
 local grants = {}
 local spent = false
 local READER = { kind = 'r' }
+-- So long a queue is kept in which nobody asks.
+local KEEP_MS = 86400000
 -- A process that does not listen may be about to connect again: for so long it keeps its places in front of others.
 local GRACE_MS, MARK_MS = 5000, 600000
 local heard = {}
@@ -106,7 +108,10 @@ local function grant(packed, claim, list)
   for _, at in ipairs(list) do drop(at.key, claim, holder) end
   if ok then return false end
   -- Who may not tell it leaves it where it was.
-  for _, at in ipairs(list) do call('LPUSH', at.queue, packed) end
+  for _, at in ipairs(list) do
+    call('LPUSH', at.queue, packed)
+    call('PEXPIRE', at.queue, KEEP_MS)
+  end
   error({ err = told })
 end
 
@@ -134,6 +139,8 @@ local function gone(channel)
   if said == 'yes' then call('DEL', mark) end
   if said ~= 'no' then return false end
   local since = call('GET', mark)
+  -- The clock was ahead.
+  if since and since + 0 > ms then since = nil end
   if since and ms - since >= GRACE_MS then return true end
   if not since then call('SET', mark, digits(ms), 'PX', MARK_MS) end
   silent = true

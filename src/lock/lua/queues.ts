@@ -2,7 +2,7 @@ import { HAND_OVER } from './hand-over.js';
 
 /** Everything that is needed once somebody waits or a place is taken. Follows the same. */
 export const QUEUES = `${HAND_OVER}
-local WAITING_MS, KEEP_MS = 60000, 86400000
+local WAITING_MS = 60000
 
 local function pack(claim, list)
   local flat = { claim.id, claim.channel, claim.ttl, claim.kind, claim.permits, claim.value }
@@ -35,7 +35,8 @@ local function outlook(at, claim)
   return soonest(at.key, claim.kind), holder and not string.find(holder, '#%d+$') and 1 or 0
 end
 
--- waits: '' to try once, else '<id> <channel> <1 if it asked before>'.
+-- waits: '' to try once, else '<id> <channel> <1 if it asked before, 2 if that was under a token of the caller's own>'. What such a
+-- token holds may be held by another call: it is not this one's while this one is still queued.
 local function obtain(list, claim, waits)
   local again = '0'
   if waits ~= '' then
@@ -54,7 +55,7 @@ local function obtain(list, claim, waits)
   for _, at in ipairs(list) do
     free = free and call('EXISTS', at.queue) == 0 and vacant(at.key, claim)
   end
-  if again == '1' then
+  if again == '1' or again == '2' and not call('LPOS', list[1].queue, pack(claim, list)) then
     local given, remaining = held_everywhere(list, claim)
     if given then return { 1, given, remaining, us, grants } end
   end
