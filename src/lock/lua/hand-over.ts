@@ -46,7 +46,8 @@ local function vacant(key, claim)
   return claim.kind == 'r' and string.sub(first, 1, 1) == 'r'
 end
 
--- Whether a holder is this value, whole, with the fence of the claim, or with any if it gives none, but not with the fence that it gives as another's.
+-- Whether a holder is this value, whole, with the fence of the claim, or with any if it gives none; but not with the one that it
+-- gives in 'others'.
 local function is(holder, value, claim)
   local behind = string.sub(holder, #value + 2)
   if string.sub(holder, 1, #value + 1) ~= value .. '#' or behind == claim.others then return false end
