@@ -38,12 +38,12 @@ export class Requests {
 
   /** Asks for a claim, to have it at once or not at all. */
   obtain(claim: Claim, call: ScriptCall<ObtainReply>): void {
-    const { keys, shared } = this.#books.of(claim.tag);
+    const { shared } = this.#books.of(claim.tag);
     if (isPlain(claim)) {
       this.#store.callScript(obtainExclusive, claim.keys, [claim.value, claim.ttlMs], call, shared);
     } else {
       const args = [claim.value, claim.ttlMs, '', claim.kind, claim.permits];
-      this.#store.callScript(obtainAny, [...keys, ...claim.keys], args, call);
+      this.#store.callScript(obtainAny, this.#keysOf(claim), args, call);
     }
   }
 
@@ -58,12 +58,12 @@ export class Requests {
 
   /** Gives a claim back, by its value alone if its fence is not known because the reply was never seen. */
   release(claim: Claim, fence: string | undefined, call: ScriptCall<ReleaseReply>): void {
-    const { channel, keys, sharedWithChannel } = this.#books.of(claim.tag);
+    const { channel, sharedWithChannel } = this.#books.of(claim.tag);
     if (isPlain(claim) && fence !== undefined) {
       this.#store.callScript(releaseExclusive, claim.keys, [holder(claim, fence)], call, sharedWithChannel);
     } else {
       const args = [channel, claim.value, claim.kind, fence ?? ''];
-      this.#store.callScript(releaseAny, [...keys, ...claim.keys], args, call);
+      this.#store.callScript(releaseAny, this.#keysOf(claim), args, call);
     }
   }
 
@@ -100,10 +100,15 @@ export class Requests {
 
   #any<Reply>(
     script: Script<Reply>,
-    { keys, tag }: Pick<Claim, 'keys' | 'tag'>,
+    claim: Pick<Claim, 'keys' | 'tag'>,
     args: readonly (string | number)[],
   ): Promise<Reply> {
-    return this.#store.runScript(script, [...this.#books.of(tag).keys, ...keys], args);
+    return this.#store.runScript(script, this.#keysOf(claim), args);
+  }
+
+  /** Those of a script that is for one claim alone. */
+  #keysOf({ keys, tag }: Pick<Claim, 'keys' | 'tag'>): RedisArgument[] {
+    return [...this.#books.of(tag).keys, ...keys];
   }
 }
 

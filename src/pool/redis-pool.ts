@@ -31,6 +31,7 @@ import {
   checkCall,
   encodeAllKeys,
   encodeKeys,
+  type RunsScripts,
   type Script,
   type ScriptArgument,
   type ScriptCall,
@@ -53,7 +54,7 @@ export interface SubscribeOptions {
 }
 
 /** What {@link RedisPool} has beside the commands. */
-export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSender {
+export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSender implements RunsScripts {
   readonly #runtime: PoolRuntime;
   readonly #options: CommandOptions;
   #rateLimits: RateLimits | undefined;
