@@ -26,9 +26,9 @@ export class Lane {
 
   constructor(commandTimeoutMs: number, connections: Connections, events: LaneEvents) {
     this.#connections = connections;
-    this.#pipeline = new Pipeline(commandTimeoutMs, {
+    const pipelineEvents = {
       settled: connections.demotes
-        ? (command, error) => {
+        ? (command: PendingCommand, error?: Error) => {
             closeIfDemoted(this.#link, error);
             events.settled(command, error);
           }
@@ -36,7 +36,8 @@ export class Lane {
       ...(events.answered && { answered: events.answered }),
       lost: () => this.#replace(),
       whyNone: () => connections.lastError,
-    });
+    };
+    this.#pipeline = new Pipeline(commandTimeoutMs, pipelineEvents, true);
   }
 
   /** Commands in flight or waiting. */

@@ -52,6 +52,11 @@ export class Lease {
     if (this.link.lost) this.#failUnsent(this.link.lost);
   }
 
+  /** See {@link Pipeline.checkReplies}. */
+  checkReplies(): void {
+    this.#pipeline.checkReplies();
+  }
+
   abandon(command: PendingCommand, error: Error): void {
     this.#pipeline.abandon(command, error);
   }

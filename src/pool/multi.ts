@@ -116,12 +116,20 @@ export async function executeMulti(
   before: readonly CommandArgs[] = [],
 ): Promise<unknown[]> {
   const commands = [...before, ['MULTI'], ...queued, ['EXEC']].map((args) => target.command(args));
-  for (const command of commands) command.chain = commands[0];
+  for (const [i, command] of commands.entries()) {
+    command.chain = commands[0];
+    command.expects = i <= before.length ? isOk : isQueued;
+  }
+  const exec = commands.at(-1) as PendingCommand;
+  exec.expects = (reply) => reply === null || (Array.isArray(reply) && reply.length === queued.length);
   const replies = await sendAll(target, commands);
   const result = replies.at(-1) as unknown[] | null;
   if (result === null) throw new TransactionConflictError(1);
   return result;
 }
+
+const isOk = (reply: unknown) => String(reply) === 'OK';
+const isQueued = (reply: unknown) => String(reply) === 'QUEUED';
 
 async function executePipeline(target: MultiTarget, queued: readonly CommandArgs[]): Promise<unknown[]> {
   const commands = queued.map((args) => target.command(args));

@@ -40,6 +40,8 @@ export class PendingCommand {
   timeoutMs = 0;
   /** The timeout that the caller knows, if `timeoutMs` is only what was left of it. */
   wholeTimeoutMs: number | undefined;
+  /** Whether a reply can be the one to this command, where that can be told. */
+  expects: ((reply: unknown) => boolean) | undefined;
   /** The first command of the transaction that this one belongs to. */
   chain: PendingCommand | undefined;
   /** What lanes are chosen by: bytes expected in the reply, and the family of commands that this was guessed from. */

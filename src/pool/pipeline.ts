@@ -1,6 +1,7 @@
 import { CommandTimeoutError, ConnectionError } from '../errors.js';
 import type { Link } from './link.js';
 import { type CommandOwner, connectionLost, type PendingCommand } from './pending-command.js';
+import { ReplyCheck } from './reply-check.js';
 import { CommandRing } from './ring.js';
 import { Solitude } from './solitude.js';
 import { atEndOfTurn } from './turn-end.js';
@@ -32,13 +33,21 @@ export class Pipeline implements CommandOwner {
   #lost: Error | undefined;
   #flushScheduled = false;
   readonly #solitude = new Solitude();
+  readonly #check: ReplyCheck;
+  /** Whether the replies of a connection that stays busy are checked from time to time. */
+  readonly #checksWhileBusy: boolean;
   #turnStartedAt = 0;
   #watch: NodeJS.Timeout | undefined;
   #watchedAt = 0;
 
-  constructor(commandTimeoutMs: number, events: PipelineEvents) {
+  constructor(commandTimeoutMs: number, events: PipelineEvents, checksWhileBusy = false) {
     this.#commandTimeoutMs = commandTimeoutMs;
     this.#events = events;
+    this.#checksWhileBusy = checksWhileBusy;
+    this.#check = new ReplyCheck(() => {
+      this.#owed.advance();
+      if (this.#backlog.length > 0) this.#scheduleFlush();
+    });
   }
 
   /** Commands that are owed a reply. */
@@ -53,6 +62,16 @@ export class Pipeline implements CommandOwner {
   /** Sends `command` with all that is asked for in this turn of the event loop, or when there is a link. */
   submit(command: PendingCommand, timeoutMs = this.#commandTimeoutMs): void {
     command.owner = this;
+    this.#enqueue(command, timeoutMs);
+  }
+
+  /** Sends a PING behind what was submitted; a reply that went to the wrong command is found by it, and ends the connection. */
+  checkReplies(): void {
+    if (this.#check.isUnderWay || !this.#link) return;
+    this.#enqueue(this.#check.begin(this), this.#commandTimeoutMs);
+  }
+
+  #enqueue(command: PendingCommand, timeoutMs: number): void {
     this.#owed.push(command);
     this.#backlog.push(command);
     const atOnce = !this.#flushScheduled && this.#openTurn();
@@ -103,9 +122,20 @@ export class Pipeline implements CommandOwner {
 
   answered(command: PendingCommand, reply: unknown): void {
     this.#owed.advance();
+    if (reply !== undefined) {
+      if (command.expects !== undefined && !command.expects(reply)) this.outOfStep(command);
+      else if (this.#check.isUnderWay && this.#check.isMeantBy(reply)) this.outOfStep(command);
+    }
     this.#events.answered?.(command, reply);
     // The socket was congested when the backlog was last looked at; a reply says that it drains.
     if (this.#backlog.length > 0) this.#scheduleFlush();
+  }
+
+  /** Ends the connection, on which `command` was answered with what cannot be its reply: the replies of all others are in doubt too. */
+  outOfStep(command: PendingCommand): void {
+    const reason = new ConnectionError('a reply came that belongs to another command', true);
+    command.fail(connectionLost(command, reason));
+    this.#link?.destroy(reason);
   }
 
   settled(command: PendingCommand, error?: Error): void {
@@ -211,6 +241,7 @@ export class Pipeline implements CommandOwner {
     }
     // A process that was itself stopped for a while gives the replies one more interval to be read.
     if (late) return;
+    if (this.#checksWhileBusy) this.checkReplies();
     const owed = this.#owed.toArray();
     const expired = owed.filter((command) => !command.done && command.deadline <= now);
     for (const command of expired) command.fail(this.#timedOut(command));
