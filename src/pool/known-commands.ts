@@ -1,24 +1,22 @@
-import { createCluster } from 'redis';
+import { KNOWN_COMMANDS } from './known-commands-data.js';
 
-/** What node-redis knows of a command. */
+/** What node-redis knows of a command or subcommand. */
 export interface KnownCommand {
   readonly isKeyless: boolean;
-  /** As the server's COMMAND lists them: `readonly`, `write`, `blocking` … */
-  readonly flags?: readonly string[];
+  /** As the server's COMMAND lists them; only `readonly`, `write` and `blocking`. */
+  readonly flags: readonly string[];
 }
 
-/** What node-redis's cluster client knows of every command, by module (`std` for Redis itself) and lower-case name. */
-interface ClusterClient {
-  readonly _policyResolver: { readonly policies: Record<string, Record<string, KnownCommand>> };
-}
+let known: ReadonlyMap<string, KnownCommand> | undefined;
 
-/** Every command that node-redis knows, by its upper-case name. Its cluster client is made for it and never connected. */
-export function knownCommands(): [name: string, command: KnownCommand][] {
-  const client = createCluster({ rootNodes: [{}] }) as unknown as ClusterClient;
-  return Object.entries(client._policyResolver.policies).flatMap(([module, commands]) =>
-    Object.entries(commands).map(([name, command]): [string, KnownCommand] => [
-      (module === 'std' ? name : `${module}.${name}`).toUpperCase(),
-      command,
-    ]),
+/** Returns every command that node-redis knows, by its upper-case name; a subcommand as `CLIENT LIST`. */
+export function knownCommands(): ReadonlyMap<string, KnownCommand> {
+  known ??= new Map(
+    KNOWN_COMMANDS.flatMap(([traits, names]) => {
+      const [keys, ...flags] = traits.split(' ');
+      const command = { isKeyless: keys === 'keyless', flags };
+      return names.split(/\s+/).map((name): [string, KnownCommand] => [name.replace('|', ' '), command]);
+    }),
   );
+  return known;
 }

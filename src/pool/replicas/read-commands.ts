@@ -24,8 +24,8 @@ export function isRead(args: readonly RedisArgument[]): boolean {
 
 /** The upper-case names of the commands that a replica can answer. */
 export function readCommands(): string[] {
-  return knownCommands().flatMap(([name, { isKeyless, flags = [] }]) =>
-    !isKeyless && flags.includes('readonly') && !OF_THE_MASTER.has(name) ? [name] : [],
+  return [...knownCommands()].flatMap(([name, { isKeyless, flags }]) =>
+    !isKeyless && flags.includes('readonly') && !OF_THE_MASTER.has(name) && !name.includes(' ') ? [name] : [],
   );
 }
 
