@@ -11,6 +11,7 @@ export const DEFAULTS = {
   replicas: 'never',
   reconnect: { minDelay: 50, maxDelay: 500 },
   pool: { max: 10, min: 0, lanes: 1, acquireTimeout: 3_000, idleTimeout: 30_000, maxWaiting: 1_000 },
+  commands: {},
 } as const;
 
 /** Longest duration of a configuration, in ms (24.8 days): a Node timer set any further off fires at once. */

@@ -1,6 +1,6 @@
 import { formatEndpoint } from './address.js';
 import { DEFAULTS } from './defaults.js';
-import type { ReplicaReads, ResolvedPool, ResolvedTopology, TlsOptions, TlsVersion } from './types.js';
+import type { CommandKeys, ReplicaReads, ResolvedPool, ResolvedTopology, TlsOptions, TlsVersion } from './types.js';
 
 /** Stands where a secret is set. */
 export const REDACTED = '<redacted>';
@@ -46,6 +46,7 @@ export interface PublicPoolConfig {
     readonly idleTimeout: number;
     readonly maxWaiting: number;
   };
+  readonly commands: Readonly<Record<string, { readonly keys: CommandKeys }>>;
 }
 
 /** The pool's configuration as anybody may see it: a new plain object each time. */
@@ -70,6 +71,9 @@ export function publicConfig(pool: ResolvedPool): PublicPoolConfig {
     ...(topology.kind === 'standalone' ? undefined : { replicas: pool.replicas }),
     reconnect: { minDelay: reconnect.minDelayMs, maxDelay: reconnect.maxDelayMs },
     pool: { max, min, lanes, acquireTimeout: acquireTimeoutMs, idleTimeout: idleTimeoutMs, maxWaiting },
+    commands: Object.fromEntries(
+      [...pool.commands].map(([name, keys]) => [name, { keys: typeof keys === 'string' ? keys : { ...keys } }]),
+    ),
   };
 }
 

@@ -5,6 +5,8 @@ import { type Address, parseAddress, parseNode, REDIS_PORT, SENTINEL_PORT } from
 import { DEFAULTS } from './defaults.js';
 import { publicConfig, publicTls, REDACTED } from './redact.js';
 import type {
+  CommandKeys,
+  DeclaredCommand,
   Endpoint,
   PasswordProviders,
   PoolConfig,
@@ -38,7 +40,16 @@ export function resolvePool(code: string, config: PoolConfig, providers: Passwor
     replicas: ('replicas' in given ? given.replicas : undefined) ?? DEFAULTS.replicas,
     reconnect: resolveReconnect(given),
     pool: resolveBudget(given),
+    commands: resolveCommands(given),
   });
+}
+
+/** Without a word of its keys, a command has one behind its name. */
+const FIRST_KEY: CommandKeys = { first: 1 };
+
+function resolveCommands({ commands = DEFAULTS.commands }: PoolOptions): ResolvedPool['commands'] {
+  const named = Object.entries<DeclaredCommand>(commands);
+  return new Map(named.map(([name, told]) => [name.toUpperCase(), told === 'shared' ? FIRST_KEY : told.keys]));
 }
 
 function resolveTopology(

@@ -1,4 +1,5 @@
 import { type Duration, positiveMs } from '../duration.js';
+import { isKnown } from '../pool/guard.js';
 import { type Address, parseAddress, parseNode, REDIS_PORT, SENTINEL_PORT } from './address.js';
 import { DEFAULTS, MAX_DURATION_MS } from './defaults.js';
 import { DURATION_RULE, show } from './explain.js';
@@ -48,6 +49,7 @@ class PoolCheck {
     this.#duration(pool, 'commandTimeout');
     this.#reconnect(pool.reconnect);
     this.#budget(pool.pool);
+    this.#commands(pool.commands);
     this.#tls(pool, 'tls');
     this.#tls(pool, 'sentinelTls');
   }
@@ -128,6 +130,19 @@ class PoolCheck {
     }
     if (typeof min === 'number' && min > max) {
       this.#add(['pool', 'min'], `min (${min}) must not be more than max (${max})`);
+    }
+  }
+
+  /** What Lagoon knows of a command, the configuration cannot change. */
+  #commands(commands: Json | undefined): void {
+    if (!isObject(commands)) return;
+    const seen = new Set<string>();
+    for (const name of Object.keys(commands)) {
+      const upper = name.toUpperCase();
+      if (!/^[!-~]+$/.test(name)) this.#add(['commands', name], 'must be the one word of a command, printable ASCII');
+      else if (isKnown(upper)) this.#add(['commands', name], 'is a command that Lagoon knows already; leave it out');
+      else if (seen.has(upper)) this.#add(['commands', name], 'is listed twice: letter case does not matter');
+      seen.add(upper);
     }
   }
 

@@ -43,6 +43,27 @@ export interface ConnectionBudget {
   maxWaiting?: number;
 }
 
+/** Where a command has its keys: nowhere, at fixed places (as in the server's COMMAND), or behind their number. */
+export type CommandKeys =
+  | 'none'
+  | {
+      /** Place of the first key; the command's name is at 0. */
+      readonly first: number;
+      /** Place of the last key; a negative one counts from the end. Default: `first`. */
+      readonly last?: number;
+      /** From one key to the next; default 1. */
+      readonly step?: number;
+    }
+  | {
+      /** Place of the number of keys, behind which they stand. */
+      readonly count: number;
+    };
+
+/** What a pool is told of a command that Lagoon does not know: that it can share a connection, and where its keys are. */
+export type DeclaredCommand =
+  /** Its one key, if it has any, stands behind its name. */
+  'shared' | { readonly keys: CommandKeys };
+
 /** Options of a pool, whatever the topology behind it. */
 export interface PoolOptions {
   /** ACL user; default: the server's `default` user. */
@@ -62,6 +83,11 @@ export interface PoolOptions {
   maxPending?: number;
   reconnect?: ReconnectOptions;
   pool?: ConnectionBudget;
+  /**
+   * Commands that Lagoon does not know, as those of a module, by their names: each gives exactly one reply, does not block, and
+   * leaves its connection as it is. Others get a connection of their own, which is closed afterwards. Default: none.
+   */
+  commands?: Record<string, DeclaredCommand>;
 }
 
 /** Where a pool reads: `never` from a replica, or from one if there is one in order (`prefer`). */
@@ -192,4 +218,6 @@ export interface ResolvedPool {
     readonly idleTimeoutMs: number;
     readonly maxWaiting: number;
   };
+  /** Where the keys of a declared command are, by its upper-case name. */
+  readonly commands: ReadonlyMap<string, CommandKeys>;
 }

@@ -2,7 +2,7 @@ import type { RedisArgument, RedisClientType, TypeMapping } from 'redis';
 import { CommandRefusedError, InvalidArgumentError } from '../errors.js';
 import type { Rule } from './command-table.js';
 import { COMMAND_TABLE, type IsolatedMethod, type RefusedMethod } from './command-table.js';
-import { assertCommand, refusal, ruleOfRaw, ruleOfTyped } from './guard.js';
+import { assertCommand, type DeclaredCommands, refusal, ruleOfRaw, ruleOfTyped } from './guard.js';
 import {
   type CommandArgs,
   commandNames,
@@ -73,6 +73,9 @@ export abstract class CommandSender {
   /** @internal */
   abstract readonly encoder: Encoder;
 
+  /** @internal Commands that the configuration declares as safe to share. */
+  abstract readonly declared: DeclaredCommands;
+
   /** @internal Sends what passed the guard. */
   abstract send(args: CommandArgs, transform: ReplyTransform | undefined, rule: Rule | undefined): Promise<unknown>;
 
@@ -82,16 +85,17 @@ export abstract class CommandSender {
   }
 
   /**
-   * Sends a command as it is; keys are not prefixed and the reply is not transformed.
+   * Sends a command as it is; keys are not prefixed and the reply is not transformed. A command that Lagoon does not know gets a
+   * connection of its own, which is closed afterwards; declare it in the configuration (`commands`) to have it share one.
    *
    * @param args the command's name and its arguments.
-   * @throws {InvalidArgumentError} if an argument is neither a string nor a Buffer.
+   * @throws {InvalidArgumentError} if an argument is neither a string nor a Buffer, or a name is not printable ASCII.
    * @throws {CommandRefusedError} if the command would harm other callers.
    */
   sendCommand<T = unknown>(args: readonly RedisArgument[]): Promise<T> {
     try {
       assertCommand(args);
-      return this.send(args, undefined, ruleOfRaw(args)) as Promise<T>;
+      return this.send(args, undefined, ruleOfRaw(args, this.declared)) as Promise<T>;
     } catch (error) {
       return Promise.reject(error);
     }

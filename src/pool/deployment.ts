@@ -34,6 +34,9 @@ export interface Deployment {
     blockMs: number,
   ): Promise<unknown>;
 
+  /** Sends an untrusted command on a lease of its own, whose connection is closed afterwards. */
+  untrusted(args: CommandArgs, transform: ReplyTransform | undefined, options: CommandOptions): Promise<unknown>;
+
   /** Executes what a MULTI builder gathers. */
   multi(options: CommandOptions): MultiExecutor;
 

@@ -10,9 +10,9 @@ import {
   type MultiCommands,
 } from './commands.js';
 import { abortWith, type CommandOptions, type PoolCore } from './core.js';
-import { refusal } from './guard.js';
+import { type DeclaredCommands, refusal } from './guard.js';
 import type { Lease } from './lease.js';
-import { createMulti, onConnection } from './multi.js';
+import { createMulti, executeMulti, executePipeline, type MultiExecutor } from './multi.js';
 import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
 import type { PendingCommand } from './pending-command.js';
 import {
@@ -39,6 +39,8 @@ export interface IsolatedOptions {
 export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> extends CommandSender {
   /** @internal */
   readonly encoder: Encoder;
+  /** @internal */
+  readonly declared: DeclaredCommands;
   readonly #core: PoolCore;
   readonly #lease: Lease;
   readonly #options: CommandOptions;
@@ -53,6 +55,7 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
     this.#core = core;
     this.#lease = lease;
     this.encoder = encoder;
+    this.declared = core.config.commands;
     this.#options = options;
   }
 
@@ -75,7 +78,16 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
       command: (args: CommandArgs) => this.#core.command(args, undefined, this.#options.typeMapping),
       submitTogether: (commands: readonly PendingCommand[]) => this.#submitTogether(commands),
     };
-    return createMulti(onConnection(target), this.#core.config.keyPrefix) as unknown as MultiCommands<TM>;
+    const executor: MultiExecutor = {
+      typeMapping: target.typeMapping,
+      multi: (commands, untrusted) => {
+        if (untrusted) this.#spoiled = true;
+        return executeMulti(target, commands);
+      },
+      pipeline: (commands) => executePipeline(target, commands),
+      single: (args, rule) => this.send(args, undefined, rule),
+    };
+    return createMulti(executor, this.#core.config) as unknown as MultiCommands<TM>;
   }
 
   /** As `runScript` of the pool, on this connection, and never together with another call. Not inside a raw MULTI. */
@@ -126,6 +138,7 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
     if (blockMs !== undefined) return blockOn(this.#core, this.#lease, command, this.#options, blockMs);
     this.#submit(command, this.#timeout(args, rule));
     if (rule?.kind === 'isolated' && rule.effect) this.#apply(rule.effect, command);
+    if (rule?.kind === 'untrusted') this.#distrust();
     return command.promise;
   }
 
@@ -161,8 +174,15 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
     if (this.#options.signal) abortWith(this.#options.signal, [command], this.#lease);
   }
 
+  /** The connection is closed at the end, and at once if the command got no reply or more than one. */
+  #distrust(): void {
+    this.#spoiled = true;
+    // Inside a MULTI its reply would be QUEUED.
+    if (!this.#inMulti) this.#lease.checkReplies();
+  }
+
   #timeout(args: CommandArgs, rule: Rule | undefined): number | undefined {
-    const blockMs = rule?.kind === 'refused' ? undefined : rule?.blockMs?.(args);
+    const blockMs = rule?.kind === 'isolated' || rule?.kind === 'blocking' ? rule.blockMs?.(args) : undefined;
     return blockMs === undefined ? this.#options.timeoutMs : blockingTimeout(this.#core, this.#options, blockMs);
   }
 

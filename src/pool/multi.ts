@@ -1,4 +1,5 @@
 import { ErrorReply, MultiErrorReply, type RedisArgument, type TypeMapping } from 'redis';
+import type { ResolvedPool } from '../config/types.js';
 import {
   CommandRefusedError,
   type LagoonError,
@@ -6,7 +7,8 @@ import {
   TransactionConflictError,
   TransactionError,
 } from '../errors.js';
-import { assertCommand, refusal, ruleOfRaw } from './guard.js';
+import type { Rule } from './command-table.js';
+import { assertCommand, type DeclaredCommands, refusal, ruleOfRaw } from './guard.js';
 import {
   type CommandArgs,
   type MultiBuilder,
@@ -20,10 +22,17 @@ import { replyError } from './reply-error.js';
 /** Executes what a builder has gathered: raw replies in the order of the commands. */
 export interface MultiExecutor {
   readonly typeMapping?: TypeMapping | undefined;
-  /** In one MULTI. @throws {TransactionConflictError} if a watched key has changed. */
-  multi(commands: readonly CommandArgs[]): Promise<unknown[]>;
-  /** One behind the other, without MULTI; an error reply stands among the replies. */
+  /**
+   * Executes in one MULTI.
+   *
+   * @param untrusted whether one of the commands is, so that all go over a connection that is closed afterwards.
+   * @throws {TransactionConflictError} if a watched key has changed.
+   */
+  multi(commands: readonly CommandArgs[], untrusted: boolean): Promise<unknown[]>;
+  /** Executes one behind the other, without MULTI; an error reply stands among the replies. */
   pipeline(commands: readonly CommandArgs[]): Promise<unknown[]>;
+  /** Executes one command that may block or is untrusted, as if it were sent by itself. */
+  single(args: CommandArgs, rule: Rule): Promise<unknown>;
 }
 
 /** How commands are sent over one connection: one behind the other, or an error if nothing may be sent. */
@@ -33,43 +42,51 @@ export interface MultiTarget {
   submitTogether(commands: readonly PendingCommand[]): LagoonError | undefined;
 }
 
-type GuardedMultiClass = new (executor: MultiExecutor, keyPrefix: string) => MultiBuilder;
+/** What a builder needs of the configuration of its pool. */
+export type MultiOptions = Pick<ResolvedPool, 'keyPrefix' | 'commands'>;
+
+type GuardedMultiClass = new (executor: MultiExecutor, options: MultiOptions) => MultiBuilder;
 
 let guarded: GuardedMultiClass | undefined;
 
-/** A builder of node-redis with every command of it, guarded, that executes by `executor`. */
-export function createMulti(executor: MultiExecutor, keyPrefix: string): MultiBuilder {
+/** Returns a builder of node-redis with every command of it, guarded, that executes by `executor`. */
+export function createMulti(executor: MultiExecutor, options: MultiOptions): MultiBuilder {
   guarded ??= guardedMultiClass();
-  return new guarded(executor, keyPrefix);
-}
-
-/** Executes over one connection. */
-export function onConnection(target: MultiTarget): MultiExecutor {
-  return {
-    typeMapping: target.typeMapping,
-    multi: (commands) => executeMulti(target, commands),
-    pipeline: (commands) => executePipeline(target, commands),
-  };
+  return new guarded(executor, options);
 }
 
 function guardedMultiClass(): GuardedMultiClass {
   return class GuardedMulti extends multiClass() {
-    constructor(executor: MultiExecutor, keyPrefix: string) {
+    readonly #declared: DeclaredCommands;
+    /** Whether one of the commands may block or is untrusted. */
+    #special = false;
+
+    constructor(executor: MultiExecutor, { keyPrefix, commands: declared }: MultiOptions) {
+      const rules = (commands: readonly CommandArgs[]) =>
+        this.#special ? commands.map((args) => ruleOfRaw(args, declared)) : [];
       super(
-        async (commands) => (commands.length === 0 ? [] : executor.multi(commands.map(argsOf))),
-        (commands) => executor.pipeline(commands.map(argsOf)),
+        async (queued) => {
+          const commands = queued.map(argsOf);
+          const untrusted = rules(commands).some((rule) => rule?.kind === 'untrusted');
+          return commands.length === 0 ? [] : executor.multi(commands, untrusted);
+        },
+        (queued) => {
+          const commands = queued.map(argsOf);
+          return executeRuns(executor, commands, rules(commands));
+        },
         executor.typeMapping,
         keyPrefix,
       );
+      this.#declared = declared;
     }
 
     override addCommand(args: CommandArgs, transform?: ReplyTransform): this {
-      guard(args);
+      this.#guard(args);
       return super.addCommand(args, transform);
     }
 
     override sendCommand(args: readonly RedisArgument[]): this {
-      guard(args);
+      this.#guard(args);
       return super.sendCommand(args);
     }
 
@@ -91,18 +108,44 @@ function guardedMultiClass(): GuardedMultiClass {
 
     // The builder's own two names for it pass by addCommand; the other is made from this one.
     SELECT(): never {
-      return guard(['SELECT']) as never;
+      return this.#guard(['SELECT']) as never;
+    }
+
+    // Inside MULTI blocking commands do not block, so only what changes the connection is kept out.
+    #guard(args: readonly RedisArgument[]): void {
+      assertCommand(args);
+      const rule = ruleOfRaw(args, this.#declared);
+      if (rule === undefined) return;
+      if (rule.kind === 'refused') throw refusal(args, rule);
+      if (rule.kind === 'isolated') {
+        throw new CommandRefusedError(String(args[0]).toUpperCase(), 'it cannot be part of a MULTI');
+      }
+      this.#special = true;
     }
   };
 }
 
-// Inside MULTI blocking commands do not block, so only what changes the connection is kept out.
-function guard(args: readonly RedisArgument[]): void {
-  assertCommand(args);
-  const rule = ruleOfRaw(args);
-  if (rule?.kind === 'refused') throw refusal(args, rule);
-  if (rule?.kind === 'isolated')
-    throw new CommandRefusedError(String(args[0]).toUpperCase(), 'it cannot be part of a MULTI');
+/** Executes a pipeline: what may block or is untrusted by itself, in its turn, and all between two such commands together. */
+async function executeRuns(
+  executor: MultiExecutor,
+  commands: readonly CommandArgs[],
+  rules: readonly (Rule | undefined)[],
+): Promise<unknown[]> {
+  const replies: unknown[] = [];
+  for (let start = 0; start < commands.length; ) {
+    const special = rules.findIndex((rule, i) => i >= start && isSpecial(rule, commands[i] as CommandArgs));
+    const end = special < 0 ? commands.length : special;
+    if (end > start) replies.push(...(await executor.pipeline(commands.slice(start, end))));
+    if (special >= 0) {
+      replies.push(await replyOrError(executor.single(commands[special] as CommandArgs, rules[special] as Rule)));
+    }
+    start = end + 1;
+  }
+  return replies;
+}
+
+function isSpecial(rule: Rule | undefined, args: CommandArgs): boolean {
+  return rule?.kind === 'untrusted' || (rule?.kind === 'blocking' && rule.blockMs(args) !== undefined);
 }
 
 function argsOf({ args }: QueuedCommand): CommandArgs {
@@ -131,7 +174,8 @@ export async function executeMulti(
 const isOk = (reply: unknown) => String(reply) === 'OK';
 const isQueued = (reply: unknown) => String(reply) === 'QUEUED';
 
-async function executePipeline(target: MultiTarget, queued: readonly CommandArgs[]): Promise<unknown[]> {
+/** Sends a pipeline over one connection. */
+export async function executePipeline(target: MultiTarget, queued: readonly CommandArgs[]): Promise<unknown[]> {
   const commands = queued.map((args) => target.command(args));
   return sendAll(target, commands, (command) => replyOrError(command.promise));
 }

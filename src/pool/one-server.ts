@@ -1,11 +1,14 @@
 import { attachCommand, CommandSender } from './commands.js';
 import type { CommandOptions, PoolCore } from './core.js';
+import type { DeclaredCommands } from './guard.js';
 import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
 
 /** The keys of one server of a cluster, for scanning. */
 export class OneServer extends CommandSender {
   /** @internal */
   readonly encoder: Encoder;
+  /** @internal */
+  readonly declared: DeclaredCommands;
   readonly #server: PoolCore;
   readonly #options: CommandOptions;
 
@@ -13,6 +16,7 @@ export class OneServer extends CommandSender {
     super();
     this.#server = server;
     this.encoder = encoder;
+    this.declared = server.config.commands;
     this.#options = options;
   }
 

@@ -20,7 +20,7 @@ import {
   type PoolCommands,
 } from './commands.js';
 import type { CommandOptions, PoolCore } from './core.js';
-import { refusal } from './guard.js';
+import { type DeclaredCommands, refusal } from './guard.js';
 import { type IsolatedOptions, type IsolatedRedis, runIsolated } from './isolated.js';
 import { createMulti } from './multi.js';
 import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
@@ -60,6 +60,8 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
   #rateLimits: RateLimits | undefined;
   /** @internal */
   readonly encoder: Encoder;
+  /** @internal */
+  readonly declared: DeclaredCommands;
 
   /** @internal */
   constructor(runtime: PoolRuntime, options: CommandOptions) {
@@ -67,6 +69,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     this.#runtime = runtime;
     this.#options = options;
     this.encoder = runtime.encoder;
+    this.declared = runtime.deployment.config.commands;
   }
 
   /** The pool's configuration with every default filled in; secrets are redacted. */
@@ -174,7 +177,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    */
   multi(): MultiCommands<TM> {
     const { deployment } = this.#runtime;
-    return createMulti(deployment.multi(this.#options), deployment.config.keyPrefix) as unknown as MultiCommands<TM>;
+    return createMulti(deployment.multi(this.#options), deployment.config) as unknown as MultiCommands<TM>;
   }
 
   /**
@@ -323,6 +326,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
   send(args: CommandArgs, transform: ReplyTransform | undefined, rule: Rule | undefined): Promise<unknown> {
     const { deployment } = this.#runtime;
     if (rule === undefined) return deployment.submit(args, transform, this.#options);
+    if (rule.kind === 'untrusted') return deployment.untrusted(args, transform, this.#options);
     if (rule.kind !== 'blocking') return Promise.reject(refusal(args, rule));
     const blockMs = rule.blockMs(args);
     return blockMs === undefined

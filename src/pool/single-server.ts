@@ -7,13 +7,14 @@ import { connectLanes } from './connect-lanes.js';
 import { type CommandOptions, PoolCore } from './core.js';
 import type { Deployment } from './deployment.js';
 import type { Intake } from './intake.js';
-import { type MultiExecutor, onConnection } from './multi.js';
+import { executeMulti, executePipeline, type MultiExecutor } from './multi.js';
 import type { CommandArgs, ReplyTransform } from './node-redis.js';
 import { askHealth, type NodeHealth, type PoolStats, serverStats } from './stats.js';
 import type { Subscription, SubscriptionKind, SubscriptionRequest } from './subscription.js';
 import { Subscriptions } from './subscriptions.js';
 import type { Topology } from './topology/topology.js';
 import { ServerTracking, type Tracking, type TrackingListener, type TrackingOptions } from './tracking.js';
+import { executeUntrustedMulti, sendSingle, sendUntrusted } from './untrusted.js';
 
 /** One server: standalone, or the master that sentinels name. */
 export class SingleServer implements Deployment {
@@ -50,8 +51,19 @@ export class SingleServer implements Deployment {
     return runBlocking(this.#core, args, transform, options, blockMs);
   }
 
+  untrusted(args: CommandArgs, transform: ReplyTransform | undefined, options: CommandOptions): Promise<unknown> {
+    return sendUntrusted(this.#core, args, transform, options);
+  }
+
   multi(options: CommandOptions): MultiExecutor {
-    return onConnection(this.#core.multiTarget(options));
+    const target = this.#core.multiTarget(options);
+    return {
+      typeMapping: options.typeMapping,
+      multi: (commands, untrusted) =>
+        untrusted ? executeUntrustedMulti(this.#core, commands, options) : executeMulti(target, commands),
+      pipeline: (commands) => executePipeline(target, commands),
+      single: (args, rule) => sendSingle(this, args, rule, options),
+    };
   }
 
   onServer<T>(

@@ -36,6 +36,7 @@ describe('the public configuration of a pool', () => {
       maxPending: 100_000,
       reconnect: { minDelay: 50, maxDelay: 500 },
       pool: { max: 10, min: 0, lanes: 1, acquireTimeout: 3_000, idleTimeout: 30_000, maxWaiting: 1_000 },
+      commands: {},
     });
   });
 

@@ -18,6 +18,7 @@ test('a pool of which nothing is said has the documented defaults, in ms', () =>
     replicas: 'never',
     reconnect: { minDelayMs: 50, maxDelayMs: 500 },
     pool: { max: 10, min: 0, lanes: 1, acquireTimeoutMs: 3_000, idleTimeoutMs: 30_000, maxWaiting: 1_000 },
+    commands: new Map(),
   });
 });
 
@@ -44,6 +45,7 @@ test('every option that is given arrives', () => {
       maxPending: 3,
       reconnect: { minDelay: '4ms', maxDelay: '5ms' },
       pool: { max: 6, min: 5, lanes: 4, acquireTimeout: '1m', idleTimeout: '1h', maxWaiting: 0 },
+      commands: { 'my.get': 'shared', 'MY.MGET': { keys: { first: 1, last: -1 } } },
     }),
   ).toEqual({
     code: 'a',
@@ -60,6 +62,10 @@ test('every option that is given arrives', () => {
     replicas: 'never',
     reconnect: { minDelayMs: 4, maxDelayMs: 5 },
     pool: { max: 6, min: 5, lanes: 4, acquireTimeoutMs: 60_000, idleTimeoutMs: 3_600_000, maxWaiting: 0 },
+    commands: new Map([
+      ['MY.GET', { first: 1 }],
+      ['MY.MGET', { first: 1, last: -1 }],
+    ]),
   });
 });
 

@@ -81,6 +81,7 @@ const TABLES = {
     maxPending: 'integer?',
     reconnect: '$object?',
     pool: '$object?',
+    commands: '$object?',
   } satisfies Table<PoolOptions>,
   tlsOptions: {
     ca: 'string|array?',

@@ -25,10 +25,27 @@ const LINES: readonly [line: string, blockMs: number | undefined][] = [
   ['TS.READ a - MAX_COUNT 5', undefined],
   ['WAIT 1 250', 250],
   ['WAITAOF 1 1 0', 0],
-  // What Redis will not take does not block.
-  ['BLPOP a soon', undefined],
-  ['BLPOP a -1', undefined],
+  ['XREADGROUP GROUP g c CLAIM 5 BLOCK 20 STREAMS a >', 20],
+  ['XREAD BLOCK 5 BLOCK 0 STREAMS a $', 0],
+  // Redis reads more as a number than a plain decimal: 0x1p3 is 8, and -0.0001 s is rounded to 0, which is for ever.
+  ['BLPOP a 0x1p3', 0],
+  ['BLPOP a 1e3', 0],
+  ['BLPOP a +1', 0],
+  ['BLPOP a -0.0001', 0],
+  ['BLPOP a 0.1e1', 0],
+  ['BLPOP a nan', 0],
+  ['BLPOP a infinity', 0],
+  ['BLPOP a 99999999999999999999', 0],
+  ['BLMPOP 0x10 1 a LEFT', 0],
+  ['BLMOVE a b LEFT RIGHT 0x.8p1', 0],
+  ['BZPOPMIN a 1_000', 0],
+  ['XREAD BLOCK 0x10 STREAMS a $', 0],
+  ['XREAD SOMETHING BLOCK 0 STREAMS a $', 0],
+  ['TS.READ a $ BLOCK 1e1 1', 0],
+  ['WAIT 1 1e3', 0],
+  // A command that lacks its timeout is an error, which blocks nothing.
   ['BLPOP', undefined],
+  ['BLPOP a', undefined],
 ];
 
 describe('how long a command may block', () => {
@@ -41,7 +58,7 @@ describe('how long a command may block', () => {
 });
 
 describe('a rule of a subcommand', () => {
-  test.each(['CLIENT LIST', 'SCRIPT LOAD', 'CLIENT', 'GET CLIENT REPLY', 'CLIENTREPLY'])(
+  test.each(['CLIENT LIST', 'SCRIPT LOAD', 'CLIENT', 'GET CLIENT REPLY'])(
     'is not one of its neighbours: %s',
     (line) => {
       expect(ruleOfRaw(line.split(' '))).toBeUndefined();

@@ -118,6 +118,7 @@ describe('the connections of a pool', () => {
       maxPending: 100_000,
       reconnect: { minDelay: 50, maxDelay: 500 },
       pool: { max: 4, min: 0, lanes: 1, acquireTimeout: 3_000, idleTimeout: 30_000, maxWaiting: 1_000 },
+      commands: {},
     });
     // Of one's own: changing it changes nothing.
     (config as { database: number }).database = 9;

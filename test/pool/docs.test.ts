@@ -32,6 +32,10 @@ describe('docs/commands.md', () => {
     expect(table('isolated')).toEqual(reasons('isolated'));
   });
 
+  test('lists every known command that is not trusted on a shared connection, with its reason', () => {
+    expect(table('untrusted')).toEqual(reasons('untrusted'));
+  });
+
   test('lists every blocking command, and which block only with an option', () => {
     const listed = table('blocking');
     expect(Object.keys(listed).sort()).toEqual(
@@ -40,7 +44,8 @@ describe('docs/commands.md', () => {
         .sort(),
     );
     for (const [name, rule] of rules('blocking')) {
-      const always = rule.kind === 'blocking' && rule.blockMs([name, '1', '1', '1', '1', '1']) !== undefined;
+      const line = [name, 'STREAMS', '1', '1', '1', '1'];
+      const always = rule.kind === 'blocking' && rule.blockMs(line) !== undefined;
       expect([name, listed[name] === 'always']).toEqual([name, always]);
     }
   });

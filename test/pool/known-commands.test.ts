@@ -1,3 +1,6 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { createClient } from 'redis';
 import { describe, expect, test } from 'vitest';
 import { CommandRefusedError } from '../../src/index.js';
@@ -69,6 +72,18 @@ describe('the list of known commands', () => {
   });
 });
 
+describe('the data of known commands', () => {
+  test('is what node-redis knows', () => {
+    const root = fileURLToPath(new URL('../..', import.meta.url));
+    const printed = execFileSync(process.execPath, ['scripts/known-commands.mjs', '--print'], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+    const committed = readFileSync(new URL('../../src/pool/known-commands-data.ts', import.meta.url), 'utf8');
+    expect(printed === committed, 'Run: node scripts/known-commands.mjs').toBe(true);
+  });
+});
+
 describe('what a pool does with a command', () => {
   const redis = useRedis();
   const open = usePools(redis);
@@ -80,7 +95,12 @@ describe('what a pool does with a command', () => {
     return { sent, pool: Object.create(open(), { send: { value: send } }) as object };
   }
 
-  const KIND_OF_RULE = { refused: 'refused', isolated: 'isolated', blocking: 'leased' } as const;
+  const KIND_OF_RULE = {
+    refused: 'refused',
+    isolated: 'isolated',
+    blocking: 'leased',
+    untrusted: 'untrusted',
+  } as const;
 
   test('is what the list says, for every typed method and every function of a module', async () => {
     const { sent, pool } = recorder();

@@ -1,5 +1,5 @@
 /** What a pool does with a command of node-redis. */
-export type Kind = 'forwarded' | 'refused' | 'isolated' | 'leased';
+export type Kind = 'forwarded' | 'refused' | 'isolated' | 'leased' | 'untrusted';
 
 /** Never sent. */
 export const REFUSED_METHODS = [
@@ -40,6 +40,9 @@ export const LEASED_METHODS = [
   'xReadGroup',
 ] as const;
 
+/** Sent on a lease of their own, whose connection is closed afterwards. */
+export const UNTRUSTED_METHODS = ['clusterSetSlot'] as const;
+
 /** Sent on a lane. */
 const FORWARDED_METHODS = `
     aclCat aclDelUser aclDryRun aclGenPass aclGetUser aclList aclLoad aclLog aclLogReset aclSave aclSetUser aclUsers
@@ -50,7 +53,7 @@ const FORWARDED_METHODS = `
     clusterBumpEpoch clusterCountFailureReports clusterCountKeysInSlot clusterDelSlots clusterDelSlotsRange
     clusterFailover clusterFlushSlots clusterForget clusterGetKeysInSlot clusterInfo clusterKeySlot clusterLinks
     clusterMeet clusterMyId clusterMyShardId clusterNodes clusterReplicas clusterReplicate clusterReset
-    clusterSaveConfig clusterSetConfigEpoch clusterSetSlot clusterSlots command commandCount commandDocs
+    clusterSaveConfig clusterSetConfigEpoch clusterSlots command commandCount commandDocs
     commandGetKeys commandGetKeysAndFlags commandInfo commandList configGet configResetStat configRewrite configSet
     copy dbSize decr decrBy del delEx digest dump echo eval evalRo evalSha evalShaRo exists expire expireAt expireTime
     fCall fCallRo flushAll flushDb functionDelete functionDump functionFlush functionKill functionList
@@ -122,6 +125,7 @@ export const KNOWN_COMMANDS: ReadonlyMap<string, Kind> = new Map<string, Kind>([
   ...REFUSED_METHODS.map((name) => [name, 'refused'] as const),
   ...ISOLATED_METHODS.map((name) => [name, 'isolated'] as const),
   ...LEASED_METHODS.map((name) => [name, 'leased'] as const),
+  ...UNTRUSTED_METHODS.map((name) => [name, 'untrusted'] as const),
   ...words(FORWARDED_METHODS).map((name) => [name, 'forwarded'] as const),
   ...Object.entries(FORWARDED_FUNCTIONS).flatMap(([module, functions]) =>
     words(functions).map((name) => [`${module}.${name}`, 'forwarded'] as const),

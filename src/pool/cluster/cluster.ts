@@ -12,6 +12,7 @@ import type { ReplicaDirectory } from '../replicas/directory.js';
 import { addStats, askHealth, type NodeHealth, type PoolStats, serverStats } from '../stats.js';
 import type { Subscription, SubscriptionKind, SubscriptionRequest } from '../subscription.js';
 import type { Tracking, TrackingListener, TrackingOptions } from '../tracking.js';
+import { executeUntrustedMulti, sendSingle, sendUntrusted } from '../untrusted.js';
 import { connectCluster } from './connect-cluster.js';
 import { broadcastOf, type Combine } from './keyless.js';
 import { NO_SLOT, sharedSlot, slotOfCommand, slotOfCommands } from './keys.js';
@@ -61,7 +62,7 @@ export class Cluster implements Deployment {
   submit(args: CommandArgs, transform: ReplyTransform | undefined, options: CommandOptions): Promise<unknown> {
     let slot: number;
     try {
-      slot = slotOfCommand(args);
+      slot = slotOfCommand(args, this.config.commands);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -87,16 +88,25 @@ export class Cluster implements Deployment {
     return this.#router.send(route, (server) => runBlocking(server, args, transform, options, blockMs));
   }
 
+  async untrusted(args: CommandArgs, transform: ReplyTransform | undefined, options: CommandOptions): Promise<unknown> {
+    const route = this.#route(slotOfCommand(args, this.config.commands), options);
+    return this.#router.send(route, (server, asking, left) => sendUntrusted(server, args, transform, left, asking));
+  }
+
   multi(options: CommandOptions): MultiExecutor {
     return {
       typeMapping: options.typeMapping,
-      multi: async (commands) => {
-        const route = this.#route(slotOfCommands('A transaction', commands), options);
-        return this.#router.send(route, (server, asking, left) =>
-          executeMulti(server.multiTarget(left), commands, asking ? [ASKING] : []),
-        );
+      multi: async (commands, untrusted) => {
+        const route = this.#route(slotOfCommands('A transaction', commands, this.config.commands), options);
+        return this.#router.send(route, (server, asking, left) => {
+          const before = asking ? [ASKING] : [];
+          return untrusted
+            ? executeUntrustedMulti(server, commands, left, before)
+            : executeMulti(server.multiTarget(left), commands, before);
+        });
       },
       pipeline: (commands) => Promise.all(commands.map((args) => replyOrError(this.submit(args, undefined, options)))),
+      single: (args, rule) => sendSingle(this, args, rule, options),
     };
   }
 

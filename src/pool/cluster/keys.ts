@@ -1,4 +1,5 @@
 import type { RedisArgument } from 'redis';
+import type { CommandKeys } from '../../config/types.js';
 import { CrossSlotError } from '../../errors.js';
 import { knownCommands } from '../known-commands.js';
 import { slotOf } from './slot.js';
@@ -17,6 +18,12 @@ const from =
   (first: number, step = 1, beforeEnd = 0): KeySpec =>
   (args, visit) => {
     for (let i = first; i < args.length - beforeEnd; i += step) visit(i);
+  };
+/** From `first` to `last`. */
+const upTo =
+  (first: number, last: number, step: number): KeySpec =>
+  (args, visit) => {
+    for (let i = first; i <= last && i < args.length; i += step) visit(i);
   };
 /** A number of keys at `count`, and the keys behind it; `others` are keys as well. */
 const counted =
@@ -95,8 +102,8 @@ export const NO_SLOT = -1;
  *
  * @throws {CrossSlotError} if its keys are of more than one slot.
  */
-export function slotOfCommand(args: readonly RedisArgument[]): number {
-  const spec = specOf(args);
+export function slotOfCommand(args: readonly RedisArgument[], declared?: ReadonlyMap<string, CommandKeys>): number {
+  const spec = specOf(args, declared);
   if (spec === FIRST) return args.length > 1 ? slotOf(args[1] as RedisArgument) : NO_SLOT;
   let slot = NO_SLOT;
   let first: RedisArgument = '';
@@ -131,31 +138,48 @@ export function sharedSlot(what: string, keys: readonly RedisArgument[]): number
  *
  * @throws {CrossSlotError} if they are of more than one slot.
  */
-export function slotOfCommands(what: string, commands: readonly (readonly RedisArgument[])[]): number {
+export function slotOfCommands(
+  what: string,
+  commands: readonly (readonly RedisArgument[])[],
+  declared?: ReadonlyMap<string, CommandKeys>,
+): number {
   let first: readonly RedisArgument[] | undefined;
   let slot = NO_SLOT;
   for (const args of commands) {
-    const own = slotOfCommand(args);
+    const own = slotOfCommand(args, declared);
     if (own === NO_SLOT) continue;
     if (slot === NO_SLOT) {
       slot = own;
       first = args;
     } else if (own !== slot) {
-      throw new CrossSlotError(what, keysOf(first ?? args)[0] ?? '', keysOf(args)[0] ?? '');
+      throw new CrossSlotError(what, keysOf(first ?? args, declared)[0] ?? '', keysOf(args, declared)[0] ?? '');
     }
   }
   return slot;
 }
 
 /** The keys of a command, in their order. */
-export function keysOf(args: readonly RedisArgument[]): RedisArgument[] {
+export function keysOf(args: readonly RedisArgument[], declared?: ReadonlyMap<string, CommandKeys>): RedisArgument[] {
   const keys: RedisArgument[] = [];
-  specOf(args)(args, (index) => keys.push(args[index] as RedisArgument));
+  specOf(args, declared)(args, (index) => keys.push(args[index] as RedisArgument));
   return keys;
 }
 
 // The names that node-redis writes are found at the first look; a caller's own may be in any letter case.
-function specOf(args: readonly RedisArgument[]): KeySpec {
+function specOf(args: readonly RedisArgument[], declared: ReadonlyMap<string, CommandKeys> | undefined): KeySpec {
   specs ??= makeSpecs();
-  return specs.get(args[0]) ?? specs.get(String(args[0]).toUpperCase()) ?? FIRST;
+  const found = specs.get(args[0]);
+  if (found) return found;
+  const name = String(args[0]).toUpperCase();
+  return specs.get(name) ?? specOfDeclared(declared?.get(name));
+}
+
+/** The keys of a command that the configuration of a pool declares. */
+function specOfDeclared(keys: CommandKeys | undefined): KeySpec {
+  if (keys === undefined) return FIRST;
+  if (keys === 'none') return NO_KEYS;
+  if ('count' in keys) return counted(keys.count);
+  const { first, last = first, step = 1 } = keys;
+  // A negative one counts from the end, as in the server's COMMAND.
+  return last < 0 ? from(first, step, -1 - last) : upTo(first, last, step);
 }

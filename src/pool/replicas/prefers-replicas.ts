@@ -58,6 +58,10 @@ export class PrefersReplicas implements Deployment {
     return this.#masters.block(args, transform, options, blockMs);
   }
 
+  untrusted(args: CommandArgs, transform: ReplyTransform | undefined, options: CommandOptions): Promise<unknown> {
+    return this.#masters.untrusted(args, transform, options);
+  }
+
   multi(options: CommandOptions): MultiExecutor {
     return this.#masters.multi(options);
   }

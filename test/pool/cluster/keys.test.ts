@@ -1,11 +1,40 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { CommandKeys } from '../../../src/config/types.js';
 import { CrossSlotError } from '../../../src/index.js';
 import { keysOf, NO_SLOT, sharedSlot, slotOfCommand, slotOfCommands } from '../../../src/pool/cluster/keys.js';
 import { SLOTS, slotOf, tagOf } from '../../../src/pool/cluster/slot.js';
 import { useRedis } from '../../support/redis.js';
 
 const redis = useRedis({ args: ['--cluster-enabled', 'yes'] });
+
+describe('the keys of a command that the configuration declares', () => {
+  const declared = new Map<string, CommandKeys>([
+    ['MY.GET', { first: 1 }],
+    ['MY.MGET', { first: 1, last: -1 }],
+    ['MY.MSET', { first: 1, last: -1, step: 2 }],
+    ['MY.COPY', { first: 2, last: 3 }],
+    ['MY.TAIL', { first: 1, last: -2 }],
+    ['MY.MERGE', { count: 2 }],
+    ['MY.STATS', 'none'],
+  ]);
+
+  test.each([
+    ['MY.GET a b', ['a']],
+    ['my.get a b', ['a']],
+    ['MY.MGET a b a', ['a', 'b', 'a']],
+    ['MY.MSET a 1 b 2', ['a', 'b']],
+    ['MY.COPY x a b y', ['a', 'b']],
+    ['MY.TAIL a b 5', ['a', 'b']],
+    ['MY.MERGE x 2 a b y', ['a', 'b']],
+    ['MY.STATS a', []],
+    ['MY.OTHER a b', ['a']],
+  ])('are where it says: %s', (line, keys) => {
+    expect(keysOf(line.split(' '), declared)).toEqual(keys);
+    const slot = slotOfCommand(line.replace(/\b([ab])\b/g, '{t}$1').split(' '), declared);
+    expect(slot).toBe(keys.length > 0 ? slotOf('{t}') : NO_SLOT);
+  });
+});
 
 describe('slotOf', () => {
   test.each([
