@@ -243,7 +243,7 @@ export class Cache<V = unknown> {
 
   /** Batches of keys, which may come more than once. */
   async *#scan(pattern: string): AsyncGenerator<string[]> {
-    const own = this.#store.getPoolConfig().keyPrefix + this.#keys.prefix;
+    const own = this.#keys.prefix;
     for await (const names of this.#store.scanIterator({ MATCH: escapeGlob(own) + pattern, COUNT: SCAN_COUNT })) {
       const keys = names.map((name) => name.slice(own.length));
       // Without a prefix the marks are among them, and must outlast what they mark.

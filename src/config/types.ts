@@ -71,7 +71,7 @@ export interface PoolOptions {
   password?: string;
   /** Default `false`. */
   tls?: boolean | TlsOptions;
-  /** Put before every key that a typed command, a script or a feature sends. */
+  /** Put before every key and key pattern that a typed command, a script or a feature sends; typed replies name keys without it. */
   keyPrefix?: string;
   /** Name of the connections in `CLIENT LIST`; default `lagoon:<code>`. */
   clientName?: string;

@@ -9,8 +9,7 @@ const SEPARATOR = '::';
 const SCAN_COUNT = 500;
 
 /** What is needed of a pool. */
-export interface KeyvPool
-  extends Pick<RedisPool, 'exists' | 'get' | 'getPoolConfig' | 'scanIterator' | 'set' | 'unlink'> {
+export interface KeyvPool extends Pick<RedisPool, 'exists' | 'get' | 'scanIterator' | 'set' | 'unlink'> {
   withReplicas(replicas: 'never'): KeyvPool;
 }
 
@@ -179,9 +178,8 @@ export class KeyvLagoon {
         'A KeyvLagoon with neither namespace nor prefix cannot tell its keys from those of others',
       );
     }
-    const { keyPrefix } = this.#pool.getPoolConfig();
-    const sought = { MATCH: `${escapeGlob(keyPrefix + begin)}*`, COUNT: SCAN_COUNT, TYPE: 'string' } as const;
-    for await (const found of this.#pool.scanIterator(sought)) yield found.map((name) => name.slice(keyPrefix.length));
+    const sought = { MATCH: `${escapeGlob(begin)}*`, COUNT: SCAN_COUNT, TYPE: 'string' } as const;
+    yield* this.#pool.scanIterator(sought);
   }
 }
 

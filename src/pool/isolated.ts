@@ -87,7 +87,7 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
       pipeline: (commands) => executePipeline(target, commands),
       single: (args, rule) => this.send(args, undefined, rule),
     };
-    return createMulti(executor, this.#core.config) as unknown as MultiCommands<TM>;
+    return createMulti(executor, this.encoder, this.declared) as unknown as MultiCommands<TM>;
   }
 
   /** As `runScript` of the pool, on this connection, and never together with another call. Not inside a raw MULTI. */

@@ -1,5 +1,4 @@
 import { ErrorReply, MultiErrorReply, type RedisArgument, type TypeMapping } from 'redis';
-import type { ResolvedPool } from '../config/types.js';
 import {
   CommandRefusedError,
   type LagoonError,
@@ -7,10 +6,12 @@ import {
   TransactionConflictError,
   TransactionError,
 } from '../errors.js';
+import { attachToBuilder } from './builder-methods.js';
 import type { Rule } from './command-table.js';
 import { assertCommand, type DeclaredCommands, refusal, ruleOfRaw } from './guard.js';
 import {
   type CommandArgs,
+  type Encoder,
   type MultiBuilder,
   multiClass,
   type QueuedCommand,
@@ -42,26 +43,24 @@ export interface MultiTarget {
   submitTogether(commands: readonly PendingCommand[]): LagoonError | undefined;
 }
 
-/** What a builder needs of the configuration of its pool. */
-export type MultiOptions = Pick<ResolvedPool, 'keyPrefix' | 'commands'>;
-
-type GuardedMultiClass = new (executor: MultiExecutor, options: MultiOptions) => MultiBuilder;
+type GuardedMultiClass = new (executor: MultiExecutor, encoder: Encoder, declared: DeclaredCommands) => MultiBuilder;
 
 let guarded: GuardedMultiClass | undefined;
 
 /** Returns a builder of node-redis with every command of it, guarded, that executes by `executor`. */
-export function createMulti(executor: MultiExecutor, options: MultiOptions): MultiBuilder {
+export function createMulti(executor: MultiExecutor, encoder: Encoder, declared: DeclaredCommands): MultiBuilder {
   guarded ??= guardedMultiClass();
-  return new guarded(executor, options);
+  return new guarded(executor, encoder, declared);
 }
 
 function guardedMultiClass(): GuardedMultiClass {
-  return class GuardedMulti extends multiClass() {
+  class GuardedMulti extends multiClass() {
+    readonly encoder: Encoder;
     readonly #declared: DeclaredCommands;
     /** Whether one of the commands may block or is untrusted. */
     #special = false;
 
-    constructor(executor: MultiExecutor, { keyPrefix, commands: declared }: MultiOptions) {
+    constructor(executor: MultiExecutor, encoder: Encoder, declared: DeclaredCommands) {
       const rules = (commands: readonly CommandArgs[]) =>
         this.#special ? commands.map((args) => ruleOfRaw(args, declared)) : [];
       super(
@@ -75,8 +74,8 @@ function guardedMultiClass(): GuardedMultiClass {
           return executeRuns(executor, commands, rules(commands));
         },
         executor.typeMapping,
-        keyPrefix,
       );
+      this.encoder = encoder;
       this.#declared = declared;
     }
 
@@ -122,7 +121,9 @@ function guardedMultiClass(): GuardedMultiClass {
       }
       this.#special = true;
     }
-  };
+  }
+  attachToBuilder(GuardedMulti.prototype);
+  return GuardedMulti;
 }
 
 /** Executes a pipeline: what may block or is untrusted by itself, in its turn, and all between two such commands together. */

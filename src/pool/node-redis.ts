@@ -1,4 +1,6 @@
 import { createClient, type RedisArgument, type RedisClientType, type TypeMapping } from 'redis';
+import { KeyPrefix } from './key-prefix.js';
+import { unprefixing } from './prefixed-replies.js';
 
 /** The arguments of one command as they go over the wire; `preserve` is what node-redis's encoder keeps for the reply. */
 export type CommandArgs = readonly RedisArgument[] & { readonly preserve?: unknown };
@@ -91,17 +93,38 @@ export interface Encoder {
   [method: string]: Encode | Record<string, Encode> | ReplyTransform | undefined;
 }
 
-/** An encoder that puts `keyPrefix` before every key. */
+/** An encoder that puts `keyPrefix` before every key and takes it off the keys in replies. */
 export function createEncoder(keyPrefix: string): Encoder {
   const encoder = new (multiClass())(notExecuted, notExecuted, undefined, keyPrefix);
-  const taking = {
-    transform: undefined as ReplyTransform | undefined,
-    addCommand(args: CommandArgs, transform?: ReplyTransform) {
+  const ownWay = keyPrefix === '' ? taking() : takingPrefixed(new KeyPrefix(keyPrefix));
+  return Object.assign(encoder, ownWay) as unknown as Encoder;
+}
+
+/** What is put in place of the builder's own way to take a command that a method has encoded. */
+interface Taking {
+  transform: ReplyTransform | undefined;
+  addCommand(args: CommandArgs, transform?: ReplyTransform): CommandArgs;
+}
+
+function taking(): Taking {
+  return {
+    transform: undefined,
+    addCommand(args, transform) {
       this.transform = transform;
       return args;
     },
   };
-  return Object.assign(encoder, taking) as unknown as Encoder;
+}
+
+function takingPrefixed(prefix: KeyPrefix): Taking {
+  return {
+    transform: undefined,
+    addCommand(args, transform) {
+      prefix.complete(args as RedisArgument[]);
+      this.transform = unprefixing(args, transform, prefix);
+      return args;
+    },
+  };
 }
 
 function notExecuted(): never {

@@ -177,7 +177,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    */
   multi(): MultiCommands<TM> {
     const { deployment } = this.#runtime;
-    return createMulti(deployment.multi(this.#options), deployment.config) as unknown as MultiCommands<TM>;
+    return createMulti(deployment.multi(this.#options), this.encoder, this.declared) as unknown as MultiCommands<TM>;
   }
 
   /**

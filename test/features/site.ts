@@ -77,7 +77,7 @@ export class Site {
     return Array.from({ length: count }, () => this.key(name));
   }
 
-  /** What a key of the pool is called in Redis: in replies, and for `sendCommand`. */
+  /** What a key of the pool is called in Redis: for `sendCommand`, in scripts and in the query log. */
   inRedis(key: string): string {
     return this.keyPrefix + key;
   }

@@ -101,7 +101,6 @@ function losing(lost: string): KeyvPool {
       if (name === lost) await redis.unlink(lost);
       return redis.get(name);
     },
-    getPoolConfig: () => redis.getPoolConfig(),
     scanIterator: (options) => redis.scanIterator(options),
     set: (...args) => redis.set(...args),
     unlink: (keys) => redis.unlink(keys),
