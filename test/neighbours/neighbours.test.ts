@@ -81,8 +81,11 @@ describe.each(serversUnderTest())('on $name, whatever command a caller sends raw
     const clients = await connectionsOf(server);
     return clients
       .filter(({ id = '' }) => laneIds.has(id))
+      .sort((a, b) => Number(a.id) - Number(b.id))
       .map(({ id, name, db, sub, psub, ssub, multi, watch, user, redir, resp, flags, capa }) => ({
-        ...{ id, name, db, sub, psub, ssub, multi, watch, user, redir, resp, flags, capa },
+        ...{ id, name, db, sub, psub, ssub, watch, user, redir, resp, flags, capa },
+        // Valkey says 0 and not -1 once there was a transaction.
+        multi: multi === '0' ? '-1' : multi,
       }));
   }
 
