@@ -11,6 +11,19 @@ export class LagoonError extends Error {
     this.code = code;
     this.name = new.target.name;
   }
+
+  /** What `JSON.stringify` shows: `name`, `code`, `message`, what else the error tells, and the same of its `cause`. */
+  toJSON(): Record<string, unknown> {
+    const { name, code, message, cause } = this;
+    return { ...(this as object), name, code, message, ...(cause instanceof Error && { cause: asJson(cause) }) };
+  }
+}
+
+/** A foreign error in JSON would be `{}`. */
+function asJson(error: Error): Record<string, unknown> {
+  if (error instanceof LagoonError) return error.toJSON();
+  const { name, message, code } = error as NodeJS.ErrnoException;
+  return { name, message, ...(code !== undefined && { code }) };
 }
 
 /** An argument that can never be right; nothing was sent. */
@@ -143,8 +156,8 @@ export class TransactionConflictError extends LagoonError {
 
 /** Some commands of an executed MULTI or pipeline answered with an error; the others took effect. */
 export class TransactionError extends LagoonError {
-  /** One per command, in order; a {@link ReplyError} where the command failed. */
-  readonly replies: readonly unknown[];
+  /** One per command, in order; a {@link ReplyError} where the command failed. Neither logged nor in JSON: they are data. */
+  declare readonly replies: readonly unknown[];
   /** Which of the commands failed. */
   readonly errorIndexes: readonly number[];
 
@@ -152,7 +165,7 @@ export class TransactionError extends LagoonError {
     const first = replies[errorIndexes[0] ?? 0];
     const why = first instanceof Error ? `: ${first.message}` : '';
     super('LAGOON_TRANSACTION', `${errorIndexes.length} of ${replies.length} commands failed${why}`, options);
-    this.replies = replies;
+    Object.defineProperty(this, 'replies', { value: replies });
     this.errorIndexes = errorIndexes;
   }
 }

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import type { Duration } from '../duration.js';
 import { positiveMs } from '../duration.js';
+import { rememberSecret } from '../observe/pool-secrets.js';
 import { type Address, parseAddress, parseNode, REDIS_PORT, SENTINEL_PORT } from './address.js';
 import { DEFAULTS } from './defaults.js';
 import { publicConfig, publicTls, REDACTED } from './redact.js';
@@ -127,8 +128,11 @@ function protect(pool: ResolvedPool): ResolvedPool {
   const shown = () => publicConfig(pool);
   Object.defineProperties(pool, { toJSON: { value: shown }, [inspect.custom]: { value: shown } });
   const { topology } = pool;
+  if (typeof pool.password === 'string') rememberSecret(pool, pool.password);
+  if (topology.kind === 'sentinel' && typeof topology.password === 'string') rememberSecret(pool, topology.password);
   for (const tls of new Set([pool.tls, topology.kind === 'sentinel' && topology.tls])) {
     if (!tls) continue;
+    for (const line of keyLines(tls)) rememberSecret(pool, line);
     const shownTls = () => publicTls(tls);
     Object.defineProperties(tls, { toJSON: { value: shownTls }, [inspect.custom]: { value: shownTls } });
   }
@@ -137,6 +141,11 @@ function protect(pool: ResolvedPool): ResolvedPool {
     Object.defineProperties(topology, { toJSON: { value: shownTopology }, [inspect.custom]: { value: shownTopology } });
   }
   return deepFreeze(pool);
+}
+
+/** The lines of the key that are secret; its first and last are the same in every key. */
+function keyLines({ key }: TlsOptions): string[] {
+  return (key ?? '').split(/\r?\n/).filter((line) => line.length > 16 && !line.startsWith('-----'));
 }
 
 function deepFreeze<T extends object>(value: T): T {

@@ -1,4 +1,4 @@
-import type { RedisArgument, RedisClientType, TypeMapping } from 'redis';
+import { ErrorReply, type RedisArgument, type RedisClientType, type TypeMapping } from 'redis';
 import { ClosedError, type LagoonError } from '../errors.js';
 import { blockingTimeout, blockOn } from './blocking.js';
 import type { Effect, Rule } from './command-table.js';
@@ -15,6 +15,7 @@ import type { Lease } from './lease.js';
 import { createMulti, executeMulti, executePipeline, type MultiExecutor } from './multi.js';
 import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
 import type { PendingCommand } from './pending-command.js';
+import { cleanReply } from './reply-error.js';
 import {
   callAlone,
   checkCall,
@@ -46,6 +47,8 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
   readonly #options: CommandOptions;
   #watching = false;
   #inMulti = false;
+  /** What was sent since MULTI. */
+  #queued: CommandArgs[] = [];
   #spoiled = false;
   #over = false;
 
@@ -137,9 +140,12 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
     const blockMs = rule?.kind === 'blocking' && !this.#inMulti ? rule.blockMs(args) : undefined;
     if (blockMs !== undefined) return blockOn(this.#core, this.#lease, command, this.#options, blockMs);
     this.#submit(command, this.#timeout(args, rule));
-    if (rule?.kind === 'isolated' && rule.effect) this.#apply(rule.effect, command);
+    if (this.#inMulti) this.#queued.push(args);
     if (rule?.kind === 'untrusted') this.#distrust();
-    return command.promise;
+    if (rule?.kind !== 'isolated' || !rule.effect) return command.promise;
+    const executes = this.#inMulti && rule.effect === 'ends-multi';
+    this.#apply(rule.effect, command);
+    return executes ? this.#withCleanErrors(command.promise) : command.promise;
   }
 
   /** @internal Cleans the connection and gives it back; what was not awaited is finished first. */
@@ -186,11 +192,23 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
     return blockMs === undefined ? this.#options.timeoutMs : blockingTimeout(this.#core, this.#options, blockMs);
   }
 
+  /** The replies of EXEC, in which an error shows no more of its command than that of a command by itself. */
+  async #withCleanErrors(replies: Promise<unknown>): Promise<unknown> {
+    const queued = this.#queued;
+    this.#queued = [];
+    const given = await replies;
+    if (!Array.isArray(given)) return given;
+    return given.map((reply, i) => (reply instanceof ErrorReply ? cleanReply(reply, queued[i] ?? []) : reply));
+  }
+
   #apply(effect: Effect, command: PendingCommand): void {
     // Without a MULTI, EXEC and DISCARD are errors that end nothing.
     const ends = effect === 'ends-multi' && this.#inMulti;
     if (effect === 'watches') this.#watching = true;
-    if (effect === 'opens-multi') this.#inMulti = true;
+    if (effect === 'opens-multi') {
+      this.#inMulti = true;
+      this.#queued = [];
+    }
     if (effect === 'unwatches' || ends) this.#watching = false;
     if (ends) this.#inMulti = false;
     if (effect === 'spoils') this.#spoiled = true;

@@ -18,7 +18,7 @@ import {
   type ReplyTransform,
 } from './node-redis.js';
 import type { PendingCommand } from './pending-command.js';
-import { replyError } from './reply-error.js';
+import { cleanReply, replyError } from './reply-error.js';
 
 /** Executes what a builder has gathered: raw replies in the order of the commands. */
 export interface MultiExecutor {
@@ -57,26 +57,29 @@ function guardedMultiClass(): GuardedMultiClass {
   class GuardedMulti extends multiClass() {
     readonly encoder: Encoder;
     readonly #declared: DeclaredCommands;
+    readonly #sent: Sent;
     /** Whether one of the commands may block or is untrusted. */
     #special = false;
 
     constructor(executor: MultiExecutor, encoder: Encoder, declared: DeclaredCommands) {
+      const sent: Sent = { commands: [] };
       const rules = (commands: readonly CommandArgs[]) =>
         this.#special ? commands.map((args) => ruleOfRaw(args, declared)) : [];
       super(
         async (queued) => {
-          const commands = queued.map(argsOf);
+          const commands = sentAs(sent, queued);
           const untrusted = rules(commands).some((rule) => rule?.kind === 'untrusted');
           return commands.length === 0 ? [] : executor.multi(commands, untrusted);
         },
         (queued) => {
-          const commands = queued.map(argsOf);
+          const commands = sentAs(sent, queued);
           return executeRuns(executor, commands, rules(commands));
         },
         executor.typeMapping,
       );
       this.encoder = encoder;
       this.#declared = declared;
+      this.#sent = sent;
     }
 
     override addCommand(args: CommandArgs, transform?: ReplyTransform): this {
@@ -93,7 +96,7 @@ function guardedMultiClass(): GuardedMultiClass {
       try {
         return await super.exec(execAsPipeline);
       } catch (error) {
-        throw ownError(error as Error);
+        throw ownError(error as Error, this.#sent.commands);
       }
     }
 
@@ -101,7 +104,7 @@ function guardedMultiClass(): GuardedMultiClass {
       try {
         return await super.execAsPipeline();
       } catch (error) {
-        throw ownError(error as Error);
+        throw ownError(error as Error, this.#sent.commands);
       }
     }
 
@@ -149,8 +152,14 @@ function isSpecial(rule: Rule | undefined, args: CommandArgs): boolean {
   return rule?.kind === 'untrusted' || (rule?.kind === 'blocking' && rule.blockMs(args) !== undefined);
 }
 
-function argsOf({ args }: QueuedCommand): CommandArgs {
-  return args;
+/** What a builder has sent, for the errors among the replies. */
+interface Sent {
+  commands: readonly CommandArgs[];
+}
+
+function sentAs(sent: Sent, queued: readonly QueuedCommand[]): readonly CommandArgs[] {
+  sent.commands = queued.map(({ args }) => args);
+  return sent.commands;
 }
 
 /** Sends a transaction over one connection; `before` goes in front of its MULTI. */
@@ -200,8 +209,15 @@ function sendAll(
   return Promise.all(commands.map(reply));
 }
 
-function ownError(error: Error): Error {
+function ownError(error: Error, commands: readonly CommandArgs[]): Error {
   if (!(error instanceof MultiErrorReply)) return error;
-  const replies = error.replies.map((reply) => (reply instanceof Error ? replyError(reply) : reply));
-  return new TransactionError(replies, error.errorIndexes, { cause: error });
+  const { errorIndexes } = error;
+  const clean = error.replies.map((reply, i) =>
+    reply instanceof ErrorReply ? cleanReply(reply, commands[i] ?? []) : reply,
+  );
+  const replies = clean.map((reply, i) => (reply instanceof ErrorReply ? replyError(reply, commands[i] ?? []) : reply));
+  const cause = new MultiErrorReply(clean as never, errorIndexes);
+  // What other commands of it replied is data, which a log of the error must not have.
+  Object.defineProperty(cause, 'replies', { enumerable: false });
+  return new TransactionError(replies, errorIndexes, { cause });
 }

@@ -205,7 +205,7 @@ export class ScriptBatcher {
 
   /** One call of a batch as it would have been sent alone. */
   #commandOf(batch: Batch, i: number): RedisArgument[] {
-    return evalsha(this.#script, this.#keysOf(batch, i), []);
+    return evalsha(this.#script, this.#keysOf(batch, i), this.#argsOf(batch, i));
   }
 
   #watch(batch: Batch, call: BatchedCall, signal: AbortSignal): void {

@@ -215,8 +215,13 @@ function encodeArgument(argument: ScriptArgument): RedisArgument {
   if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
   if (typeof argument === 'number' && Number.isFinite(argument)) return String(argument);
   throw new InvalidArgumentError(
-    `A script's argument must be a string, a Buffer or a finite number, got ${String(argument)}`,
+    `A script's argument must be a string, a Buffer or a finite number, got ${shown(argument)}`,
   );
+}
+
+/** A number is named, as it is no secret which of those that are not finite it is; of anything else only its type. */
+function shown(argument: unknown): string {
+  return typeof argument === 'number' ? String(argument) : argument === null ? 'null' : typeof argument;
 }
 
 function wrongCount(what: string, expected: number, got: number): InvalidArgumentError {

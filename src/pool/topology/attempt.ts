@@ -1,7 +1,7 @@
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Endpoint, ResolvedPool } from '../../config/types.js';
-import { explainRefusal, type Identity, identityOf, speaksNoTls } from './refusal.js';
+import { explainRefusal, type Identity, identityOf, speaksNoTls, withoutQuotation } from './refusal.js';
 import { TopologyError } from './topology-error.js';
 
 /** A server that speaks no TLS may wait for more of what it was sent, for ever: after so long it is asked in plain text. */
@@ -39,9 +39,11 @@ export async function attempt<T>(
     return opened;
   } catch (error) {
     if (ending.signal.aborted) throw ending.signal.reason;
-    if (signal.aborted) throw error;
+    if (signal.aborted) throw withoutQuotation(error as Error, identity);
     if (!identity.tls && !known.has(pool) && hungUp(error as Error) && (await speaksTls(endpoint, signal))) {
-      throw new TopologyError(`the server speaks TLS there: ${identity.askForTls}`, { cause: error });
+      throw new TopologyError(`the server speaks TLS there: ${identity.askForTls}`, {
+        cause: withoutQuotation(error as Error, identity),
+      });
     }
     throw explainRefusal(error as Error, pool, identity);
   } finally {

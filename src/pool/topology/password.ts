@@ -1,4 +1,5 @@
 import type { PasswordProvider } from '../../config/types.js';
+import { rememberSecret } from '../../observe/pool-secrets.js';
 
 /** What a function that gives a password gives within `patienceMs`. */
 export async function given(password: PasswordProvider, patienceMs: number): Promise<string> {
@@ -9,7 +10,10 @@ export async function given(password: PasswordProvider, patienceMs: number): Pro
   });
   try {
     const answer: unknown = await Promise.race([password(), late]);
-    if (typeof answer === 'string') return answer;
+    if (typeof answer === 'string') {
+      rememberSecret(password, answer);
+      return answer;
+    }
     throw new Error(
       `the function that gives the password gave no string, but ${answer === null ? 'null' : typeof answer}`,
     );

@@ -1,5 +1,7 @@
 import { ErrorReply } from 'redis';
 import type { ResolvedPool, ResolvedTopology } from '../../config/types.js';
+import { withoutSecrets } from '../../observe/pool-secrets.js';
+import { cleanRefusal, lacksHello, NEEDS_HELLO } from './refusal-text.js';
 import { TopologyError } from './topology-error.js';
 
 /** Who a pool is to a server, how it speaks to it, and under which options that stands. */
@@ -50,16 +52,23 @@ const TLS_REMEDIES: readonly (readonly [code: RegExp, remedy: string])[] = [
 ];
 
 /**
- * The error as it is, if the next attempt may fare better; else one that says what to do about it.
+ * The error as it is, if the next attempt may fare better; else one that says what to do about it. Neither shows a secret, nor a
+ * text of the server that might quote one.
  *
  * @param error why an attempt to connect failed, as the system or the server gave it.
  */
 export function explainRefusal(error: Error, pool: ResolvedPool, identity: Identity = identityOf(pool)): Error {
   if (error instanceof TopologyError) return error;
+  const cause = withoutQuotation(error, identity);
   const remedy =
-    error instanceof ErrorReply ? remedyOfReply(error.message, pool, identity) : remedyOfTls(error, identity);
-  if (remedy === undefined) return error;
-  return new TopologyError(remedy === '' ? reasonOf(error) : `${reasonOf(error)}: ${remedy}`, { cause: error });
+    cause instanceof ErrorReply ? remedyOfReply(cause.message, pool, identity) : remedyOfTls(cause, identity);
+  if (remedy === undefined) return cause;
+  return new TopologyError(remedy === '' ? reasonOf(cause) : `${reasonOf(cause)}: ${remedy}`, { cause });
+}
+
+/** The error of an attempt to connect without what a server may have quoted in it. */
+export function withoutQuotation(error: Error, { username }: Identity): Error {
+  return error instanceof ErrorReply ? cleanRefusal(error, username) : withoutSecrets(error);
 }
 
 /** Who a pool is to its Redis servers. */
@@ -101,6 +110,7 @@ export function speaksNoTls({ leaveTlsOut }: Identity): string {
 
 function remedyOfReply(message: string, pool: ResolvedPool, identity: Identity): string | undefined {
   if (TRANSIENT_REPLY.test(message)) return undefined;
+  if (lacksHello(message)) return NEEDS_HELLO;
   const user = JSON.stringify(identity.username ?? 'default');
   switch (/^[A-Z]+/.exec(message)?.[0]) {
     case 'WRONGPASS':

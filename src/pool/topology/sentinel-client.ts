@@ -6,7 +6,7 @@ import { log } from '../../observe/debug.js';
 import type { NodeRedisClient } from '../node-redis.js';
 import { attempt } from './attempt.js';
 import { credentials, newClient, socketOptions } from './connect.js';
-import { explainRefusal, type Identity, identityOfSentinel } from './refusal.js';
+import { explainRefusal, type Identity, identityOfSentinel, withoutQuotation } from './refusal.js';
 
 /** What a sentinel says of the master. */
 export interface MasterView {
@@ -120,7 +120,8 @@ export class SentinelClient {
   #sayReplicas(): Promise<Flags[]> {
     return this.#say('REPLICAS').catch((error) => {
       if (!(error instanceof ErrorReply)) throw error;
-      log.connection('%s: sentinel %s: %s', this.#pool.code, this.address, error.message);
+      const { message } = withoutQuotation(error, this.#identity);
+      log.connection('%s: sentinel %s: %s', this.#pool.code, this.address, message);
       return [];
     }) as Promise<Flags[]>;
   }

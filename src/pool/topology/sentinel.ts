@@ -2,6 +2,7 @@ import { formatEndpoint } from '../../config/address.js';
 import type { Endpoint, ResolvedPool, ResolvedTopology } from '../../config/types.js';
 import { ConnectionError } from '../../errors.js';
 import { log } from '../../observe/debug.js';
+import { hideSecrets } from '../../observe/pool-secrets.js';
 import type { Link } from '../link.js';
 import type { QueueLink } from '../queue-link.js';
 import type { ReplicaDirectory, Shard } from '../replicas/directory.js';
@@ -156,5 +157,8 @@ export class Sentinels implements Topology, ReplicaDirectory {
 async function verifyMaster(link: QueueLink, master: MasterView): Promise<void> {
   const [role] = (await link.client.sendCommand(['ROLE'])) as unknown as [string];
   if (role === 'master') return;
-  throw new ConnectionError(`${formatEndpoint(master)} is to be the master, but says that it is a ${role}`, false);
+  throw new ConnectionError(
+    `${formatEndpoint(master)} is to be the master, but says that it is a ${hideSecrets(String(role))}`,
+    false,
+  );
 }
