@@ -8,7 +8,7 @@ export interface QueryEvent {
   readonly args: readonly string[];
   /** From the call to the reply, in microseconds. */
   readonly durationUs: number;
-  /** Why it failed, if it did; a reply that may quote a hidden argument comes without its text. */
+  /** Why it failed, if it did; of a reply, what may quote a hidden argument is `?`, and of that of a script all but its code is left out. */
   readonly error?: Error;
 }
 

@@ -74,10 +74,17 @@ const isLeftOut = ([name = '', sub = '']: readonly string[]) =>
 /** Everything that an engine tells while `work` goes on. */
 async function everythingTold(engine: Engine, work: () => Promise<void>): Promise<string[]> {
   const told: string[] = [];
-  const event = (value: unknown) => void told.push(inspect(value, { depth: 9 }), JSON.stringify(value));
+  // Every listener gets the same event.
+  const seen = new WeakSet();
+  const event = (value: object) => {
+    if (seen.has(value)) return;
+    seen.add(value);
+    told.push(inspect(value, { depth: 9 }), JSON.stringify(value));
+  };
+  const published = (message: unknown) => event(message as object);
   const warning = (error: Error) => void told.push(inspect(error));
   const stopLog = engine.registerQueryLogger(event);
-  subscribe(COMMAND_CHANNEL, event);
+  subscribe(COMMAND_CHANNEL, published);
   process.on('warning', warning);
   createDebug.log = (...line: unknown[]) => void told.push(line.map(String).join(' '));
   createDebug.enable('lagoon:*');
@@ -91,7 +98,7 @@ async function everythingTold(engine: Engine, work: () => Promise<void>): Promis
   } finally {
     createDebug.disable();
     process.off('warning', warning);
-    unsubscribe(COMMAND_CHANNEL, event);
+    unsubscribe(COMMAND_CHANNEL, published);
     stopLog();
   }
   return told;
@@ -180,7 +187,8 @@ describe('a canary in every place of every command', () => {
   test.each(NAMES)(
     'is in no error and in nothing that is told, sent by %s',
     async (way) => {
-      for (const canary of CANARIES) {
+      // What differs from way to way is not how a canary is written.
+      for (const canary of way === 'pool' ? CANARIES : CANARIES.slice(0, 1)) {
         const sent = samples.flatMap((words) => withCanaries(words, canary));
         expect(sent.length).toBeGreaterThan(500);
         const errors: unknown[] = [];
@@ -249,15 +257,17 @@ describe('a server that does not know HELLO', () => {
     'HELLO',
   ];
 
+  const BRIEF = { connectTimeout: '1s' } as const;
+
   const registries = {
     standalone: (address: string, password: string) =>
-      new Registry().registerRedis(address, 0, 'default', { password, username: 'app' }),
+      new Registry().registerRedis(address, 0, 'default', { ...BRIEF, password, username: 'app' }),
     provider: (address: string, password: string) =>
-      new Registry().registerRedis(address, 0, 'default', { password: async () => password }),
+      new Registry().registerRedis(address, 0, 'default', { ...BRIEF, password: async () => password }),
     sentinel: (address: string, password: string) =>
-      new Registry().registerRedisSentinel('m', [address], 0, 'default', { sentinelPassword: password }),
+      new Registry().registerRedisSentinel('m', [address], 0, 'default', { ...BRIEF, sentinelPassword: password }),
     cluster: (address: string, password: string) =>
-      new Registry().registerRedisCluster([address], 'default', { password }),
+      new Registry().registerRedisCluster([address], 'default', { ...BRIEF, password }),
   };
 
   /** Looks for the password in all that is told of attempts to connect; gives the error of `connect()`. */
@@ -265,7 +275,7 @@ describe('a server that does not know HELLO', () => {
     const engine = registries[topology](address, password).validate() as Engine;
     let connecting: unknown;
     const told = await everythingTold(engine, async () => {
-      connecting = await caught(engine.connect({ timeout: '3s' }));
+      connecting = await caught(engine.connect());
       const errors = [connecting, await caught(engine.getRedis().withTimeout('1s').get('k'))];
       expect(errors[1]).toBeInstanceOf(LagoonError);
       if (password !== 'HELLO') expect(leaks(errors.flatMap(textsOf), password)).toEqual([]);
