@@ -1,5 +1,6 @@
 import type { RedisArgument, RedisClientType, TypeMapping } from 'redis';
-import { CommandRefusedError, InvalidArgumentError } from '../errors.js';
+import { signatureOf } from './call-check.js';
+import { assertSendable, callError } from './call-errors.js';
 import type { Rule } from './command-table.js';
 import { COMMAND_TABLE, type IsolatedMethod, type RefusedMethod } from './command-table.js';
 import { assertCommand, type DeclaredCommands, refusal, ruleOfRaw, ruleOfTyped } from './guard.js';
@@ -107,15 +108,24 @@ export function attachCommands(prototype: CommandSender): void {
   const { methods, modules } = commandNames();
   for (const name of methods) define(prototype, name, typedMethod(name));
   for (const [name, command] of Object.entries(CLIENT_METHODS)) define(prototype, name, refusedMethod(command));
-  for (const [name, iterate] of Object.entries(scanIterators()))
-    define(prototype, name, name === 'scanIterator' ? scanAll(iterate) : iterate);
+  for (const [name, iterate] of Object.entries(scanIterators())) {
+    define(prototype, name, checkedIterator(name, name === 'scanIterator' ? scanAll(iterate) : iterate));
+  }
   for (const [name, functions] of Object.entries(modules)) defineModule(prototype, name, functions);
 }
 
+function checkedIterator(name: string, iterate: ScanIterator): ScanIterator {
+  const signature = signatureOf(name);
+  return function (this: object, ...args: unknown[]) {
+    if (args.length > signature.free) signature.check(args);
+    return iterate.apply(this, args);
+  };
+}
+
 /** node-redis's iterator over the keys of one server, for all servers. */
-function scanAll(iterate: ScanIterator) {
-  return async function* (this: CommandSender, ...args: unknown[]) {
-    for (const sender of await this.scanned()) yield* iterate.call(sender, ...args);
+function scanAll(iterate: ScanIterator): ScanIterator {
+  return async function* (this: object, ...args: unknown[]) {
+    for (const sender of await (this as CommandSender).scanned()) yield* iterate.apply(sender, args);
   };
 }
 
@@ -129,13 +139,18 @@ function define(target: object, name: string, value: unknown): void {
 }
 
 function typedMethod(name: string) {
+  const signature = signatureOf(name);
+  const { free } = signature;
   return function (this: CommandSender, ...args: unknown[]): Promise<unknown> {
     const { encoder } = this;
     try {
+      if (args.length > free) signature.check(args);
       const encoded = (encoder[name] as (...args: unknown[]) => CommandArgs)(...args);
-      return this.send(encoded, encoder.transform, ruleOfTyped(encoded));
+      const rule = ruleOfTyped(encoded);
+      if (rule === undefined || rule.kind === 'blocking') assertSendable(encoded);
+      return this.send(encoded, encoder.transform, rule);
     } catch (error) {
-      return Promise.reject(badArguments(name, error as Error));
+      return Promise.reject(callError(signature, args, error as Error));
     }
   };
 }
@@ -157,14 +172,18 @@ function defineModule(prototype: CommandSender, module: string, functions: reado
 }
 
 function moduleFunction(sender: CommandSender, module: string, name: string) {
+  const signature = signatureOf(`${module}.${name}`);
   return (...args: unknown[]): Promise<unknown> => {
     const { encoder } = sender;
     try {
+      if (args.length > signature.free) signature.check(args);
       const namespace = encoder[module] as Record<string, (...args: unknown[]) => CommandArgs>;
       const encoded = (namespace[name] as (...args: unknown[]) => CommandArgs)(...args);
-      return sender.send(encoded, encoder.transform, ruleOfTyped(encoded));
+      const rule = ruleOfTyped(encoded);
+      if (rule === undefined || rule.kind === 'blocking') assertSendable(encoded);
+      return sender.send(encoded, encoder.transform, rule);
     } catch (error) {
-      return Promise.reject(badArguments(`${module}.${name}`, error as Error));
+      return Promise.reject(callError(signature, args, error as Error));
     }
   };
 }
@@ -173,9 +192,4 @@ function refusedMethod(command: string) {
   return async () => {
     throw refusal([command], COMMAND_TABLE[command] as Extract<Rule, { why: string }>);
   };
-}
-
-function badArguments(method: string, error: Error): Error {
-  if (error instanceof CommandRefusedError || error instanceof InvalidArgumentError) return error;
-  return new InvalidArgumentError(`The arguments of ${method} cannot be encoded: ${error.message}`, { cause: error });
 }

@@ -10,7 +10,8 @@ export function unprefixing(
   transform: ReplyTransform | undefined,
   prefix: KeyPrefix,
 ): ReplyTransform | undefined {
-  const unprefix = REPLIES.get(args[0]);
+  const [name, subcommand] = args;
+  const unprefix = REPLIES.get(name === 'BLESS' ? `BLESS ${String(subcommand)}` : name);
   // The groups of GROUPBY have names like `label=value`, which are no keys.
   if (unprefix === undefined || (unprefix === series && args.at(-4) === 'GROUPBY')) return transform;
   return (reply, preserve, typeMapping) =>
@@ -85,6 +86,7 @@ const REPLIES: ReadonlyMap<unknown, Unprefix> = new Map(
   Object.entries({
     KEYS: keys,
     SCAN: page,
+    'BLESS SCAN': page,
     BLPOP: popped,
     BRPOP: popped,
     BZPOPMIN: popped,

@@ -4,9 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { createClient } from 'redis';
 import { describe, expect, test } from 'vitest';
 import { CommandRefusedError } from '../../src/index.js';
+import { CALLS } from '../../src/pool/call-table.js';
 import type { Rule } from '../../src/pool/command-table.js';
 import { type CommandArgs, commandNames, createEncoder, type Encoder } from '../../src/pool/node-redis.js';
 import { useRedis } from '../support/redis.js';
+import { sampleCall } from './call-samples.js';
 import { type Kind, KNOWN_COMMANDS, KNOWN_OWN_METHODS } from './known-commands.js';
 import { failure, usePools } from './support.js';
 
@@ -18,7 +20,7 @@ const names = [
   ...Object.entries(modules).flatMap(([module, functions]) => functions.map((name) => `${module}.${name}`)),
 ];
 
-/** An argument that every parser of node-redis takes: it has every property, and is 1 as text and as a number. */
+/** An argument for what has no types: it has every property, and is 1 as text and as a number. */
 const anything: unknown = new Proxy(() => {}, {
   get(_, property) {
     if (property === Symbol.toPrimitive || property === 'toString') return () => '1';
@@ -27,17 +29,12 @@ const anything: unknown = new Proxy(() => {}, {
   },
   apply: () => anything,
 });
-/** Arguments of those whose parser wants more than {@link anything}. */
-const SAMPLES: Readonly<Record<string, unknown[]>> = {
-  arDelRange: ['key', [[1, 2]]],
-  hSetEx: ['key', { field: 'value' }],
-};
 
 /** Calls a method, or a function of a module, whose name is `name`. */
 function call(target: object, name: string): unknown {
   const [method = '', fn] = name.split('.');
   const owner = target as Record<string, Call & Record<string, Call>>;
-  const args = SAMPLES[name] ?? Array(7).fill(anything);
+  const args = name in CALLS ? sampleCall(name) : Array(7).fill(anything);
   return fn === undefined ? owner[method]?.(...args) : owner[method]?.[fn]?.(...args);
 }
 
