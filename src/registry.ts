@@ -1,8 +1,10 @@
+import { AsyncResource } from 'node:async_hooks';
 import { inspect } from 'node:util';
 import { readConfigFile } from './config/file.js';
 import { pointer, safeName } from './config/issues.js';
 import { emptyObject, isObject, type Json, type JsonObject, type Snapshot, snapshot } from './config/snapshot.js';
 import type {
+  PasswordProvider,
   PasswordProviders,
   RegisterClusterOptions,
   RegisterOptions,
@@ -156,7 +158,8 @@ function withoutProviders(
     const names = withSentinels ? (['password', 'sentinelPassword'] as const) : (['password'] as const);
     const functions = names.filter((name) => typeof options[name] === 'function');
     if (functions.length === 0) return { data: options, providers: {} };
-    const entries = functions.map((name) => [name, options[name]] as const);
+    // It is asked at each connection, which no caller's async context has to do with.
+    const entries = functions.map((name) => [name, AsyncResource.bind(options[name] as PasswordProvider)] as const);
     const none = functions.map((name) => [name, undefined] as const);
     return { data: { ...options, ...Object.fromEntries(none) }, providers: Object.fromEntries(entries) };
   } catch {

@@ -1,5 +1,5 @@
 import { log } from '../observe/debug.js';
-import { tell } from '../observe/tell.js';
+import { bindUserCallback } from '../observe/user-callback.js';
 
 /** What happens in a cache besides the results of calls. */
 export type CacheEvent =
@@ -16,17 +16,17 @@ export type CacheEvent =
   /** Redis refuses to tell of changes, for want of a right: nothing stays in this process until it does. */
   | { readonly type: 'local-refused'; readonly error: Error };
 
-/** Tells whoever listens; what they throw harms no call. */
+/** Tells the listener of a cache what happens, in the async context in which the cache was made. */
 export class Events {
   readonly #listener: ((event: CacheEvent) => void) | undefined;
 
   constructor(listener: ((event: CacheEvent) => void) | undefined) {
-    this.#listener = listener;
+    this.#listener = listener && bindUserCallback('onEvent of a cache', listener);
   }
 
   emit(event: CacheEvent): void {
     // Without the error: what a codec says of a value may show the value.
     log.cache('%s', event.type);
-    tell('onEvent of a cache', () => this.#listener?.(event));
+    this.#listener?.(event);
   }
 }

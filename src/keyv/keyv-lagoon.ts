@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { escapeGlob } from '../cache/glob.js';
 import { InvalidArgumentError } from '../errors.js';
+import { bindUserCallback } from '../observe/user-callback.js';
 import type { RedisPool } from '../pool/redis-pool.js';
 
 /** What stands between namespace and key, as in `@keyv/redis`: both find what the other stored. */
@@ -45,6 +46,8 @@ export class KeyvLagoon {
   readonly #pool: KeyvPool;
   readonly #prefix: string;
   readonly #events = new EventEmitter();
+  /** Listeners as the emitter got them, by how they were given. */
+  readonly #listeners = new WeakMap<object, (error: unknown) => void>();
 
   constructor(pool: KeyvPool, { prefix = '' }: KeyvLagoonOptions = {}) {
     if (typeof pool?.scanIterator !== 'function') {
@@ -149,13 +152,15 @@ export class KeyvLagoon {
 
   /** Calls `listener` with the `error` of each `get` that fails; there are no other events. */
   on(event: string, listener: (error: unknown) => void): this {
-    this.#events.on(event, listener);
+    const bound = this.#listeners.get(listener) ?? bindUserCallback('A listener of a KeyvLagoon', listener);
+    this.#listeners.set(listener, bound);
+    this.#events.on(event, bound);
     return this;
   }
 
   /** Ends what `on` began. */
   off(event: string, listener: (error: unknown) => void): this {
-    this.#events.off(event, listener);
+    this.#events.off(event, this.#listeners.get(listener) ?? listener);
     return this;
   }
 

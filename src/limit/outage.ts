@@ -1,6 +1,6 @@
 import { isUnavailable, ReplyError } from '../errors.js';
 import { log } from '../observe/debug.js';
-import { tell } from '../observe/tell.js';
+import { bindUserCallback } from '../observe/user-callback.js';
 import { MemoryLimits } from './memory.js';
 import type { ResolvedLimiter } from './options.js';
 import type { Plan } from './plan.js';
@@ -12,12 +12,17 @@ export const PROBE_MS = 1_000;
 /** What a limiter answers while Redis cannot be asked. */
 export class Outage {
   readonly #options: ResolvedLimiter;
+  readonly #onDown: ((error: Error) => void) | undefined;
+  readonly #onUp: (() => void) | undefined;
   #memory: MemoryLimits | undefined;
   #down = false;
   #probeAt = 0;
 
   constructor(options: ResolvedLimiter) {
     this.#options = options;
+    const { onDown, onUp } = options;
+    this.#onDown = onDown && bindUserCallback('onDown of a rate limiter', onDown);
+    this.#onUp = onUp && bindUserCallback('onUp of a rate limiter', onUp);
   }
 
   /** Whether callers get their answer here, and need not wait until Redis has failed them too. */
@@ -39,7 +44,7 @@ export class Outage {
     this.#down = false;
     this.#memory = undefined;
     log.limit('Redis can be asked again');
-    tell('onUp of a rate limiter', () => this.#options.onUp?.());
+    this.#onUp?.();
   }
 
   /**
@@ -57,7 +62,7 @@ export class Outage {
       this.#down = true;
       this.#probeAt = performance.now() + PROBE_MS;
       log.limit('Redis cannot be asked: %s', error.message);
-      tell('onDown of a rate limiter', () => this.#options.onDown?.(error));
+      this.#onDown?.(error);
     }
     if (this.#options.whenDown === 'throw') throw error;
   }

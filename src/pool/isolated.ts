@@ -1,5 +1,6 @@
 import { ErrorReply, type RedisArgument, type RedisClientType, type TypeMapping } from 'redis';
 import { ClosedError, type LagoonError } from '../errors.js';
+import { bindUserCallback } from '../observe/user-callback.js';
 import { blockingTimeout, blockOn } from './blocking.js';
 import type { Effect, Rule } from './command-table.js';
 import {
@@ -45,6 +46,8 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
   readonly #core: PoolCore;
   readonly #lease: Lease;
   readonly #options: CommandOptions;
+  /** Listeners as the client got them, by how they were given: `unsubscribe` takes the same again. */
+  readonly #listeners = new WeakMap<object, unknown>();
   #watching = false;
   #inMulti = false;
   /** What was sent since MULTI. */
@@ -112,21 +115,21 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
 
   /** Shows every command that the server executes; the connection is closed when the callback of `isolated` ends. */
   monitor(...args: Parameters<Client['monitor']>): ReturnType<Client['monitor']> {
-    return this.#client().monitor(...args);
+    return this.#client().monitor(...this.#bound(args));
   }
 
   readonly subscribe = ((...args: Parameters<Client['subscribe']>) =>
-    this.#client().subscribe(...args)) as Client['subscribe'];
+    this.#client().subscribe(...this.#bound(args))) as Client['subscribe'];
   readonly unsubscribe = ((...args: Parameters<Client['unsubscribe']>) =>
-    this.#client().unsubscribe(...args)) as Client['unsubscribe'];
+    this.#client().unsubscribe(...this.#bound(args))) as Client['unsubscribe'];
   readonly pSubscribe = ((...args: Parameters<Client['pSubscribe']>) =>
-    this.#client().pSubscribe(...args)) as Client['pSubscribe'];
+    this.#client().pSubscribe(...this.#bound(args))) as Client['pSubscribe'];
   readonly pUnsubscribe = ((...args: Parameters<Client['pUnsubscribe']>) =>
-    this.#client().pUnsubscribe(...args)) as Client['pUnsubscribe'];
+    this.#client().pUnsubscribe(...this.#bound(args))) as Client['pUnsubscribe'];
   readonly sSubscribe = ((...args: Parameters<Client['sSubscribe']>) =>
-    this.#client().sSubscribe(...args)) as Client['sSubscribe'];
+    this.#client().sSubscribe(...this.#bound(args))) as Client['sSubscribe'];
   readonly sUnsubscribe = ((...args: Parameters<Client['sUnsubscribe']>) =>
-    this.#client().sUnsubscribe(...args)) as Client['sUnsubscribe'];
+    this.#client().sUnsubscribe(...this.#bound(args))) as Client['sUnsubscribe'];
 
   /** @internal */
   async send(args: CommandArgs, transform: ReplyTransform | undefined, rule: Rule | undefined): Promise<unknown> {
@@ -216,6 +219,17 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
     command.promise.catch(() => {
       if (!command.written) this.#spoiled = true;
     });
+  }
+
+  // Node-redis calls listeners in the context of the connection, and one that throws would break its reading of the stream.
+  #bound<Args extends unknown[]>(args: Args): Args {
+    return args.map((argument) => {
+      if (typeof argument !== 'function') return argument;
+      const listener = argument as (...args: unknown[]) => unknown;
+      const bound = this.#listeners.get(listener) ?? bindUserCallback('A listener of an isolated connection', listener);
+      this.#listeners.set(listener, bound);
+      return bound;
+    }) as Args;
   }
 
   #client() {

@@ -10,6 +10,7 @@ import { RateLimiter } from '../limit/limiter.js';
 import type { RateLimiterOptions } from '../limit/options.js';
 import { RateLimits } from '../limit/rate-limits.js';
 import { Locker } from '../lock/locker.js';
+import { bindUserCallback } from '../observe/user-callback.js';
 import { slotOf, tagOf } from './cluster/slot.js';
 import type { Rule } from './command-table.js';
 import {
@@ -116,6 +117,15 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    */
   getCache<T = unknown>(options: CacheOptions<T> = {}): Cache<T> {
     return new Cache(this.withReplicas('never') as unknown as CacheStore, options);
+  }
+
+  /**
+   * Calls `work` in the async context in which the pool was made, for what outlives the call that causes it.
+   *
+   * @internal
+   */
+  inBackground<T>(work: () => T): T {
+    return this.#runtime.deployment.background.runInAsyncScope(work);
   }
 
   /** @internal */
@@ -377,14 +387,23 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
         new InvalidArgumentError('subscribe needs the name of a channel, or an array of at least one'),
       );
     }
+    if (onResubscribe !== undefined && typeof onResubscribe !== 'function') {
+      return Promise.reject(new InvalidArgumentError('onResubscribe must be a function'));
+    }
+    const which = nameOfSubscription(list);
     const request = {
       channels: list,
-      listener,
+      listener: bindUserCallback(`The listener of ${which}`, listener as MessageListener),
       buffers,
-      onResubscribe,
+      onResubscribe: onResubscribe && bindUserCallback(`onResubscribe of ${which}`, onResubscribe),
     };
     return this.#runtime.deployment.subscribe(kind, request, this.#options.signal);
   }
+}
+
+function nameOfSubscription([first, ...others]: readonly string[]): string {
+  const more = others.length > 0 ? ` and ${others.length} more` : '';
+  return `the subscription to ${JSON.stringify(first)}${more}`;
 }
 
 let attached = false;

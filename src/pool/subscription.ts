@@ -1,6 +1,5 @@
 import { ErrorReply } from 'redis';
 import { ConnectionError } from '../errors.js';
-import { log } from '../observe/debug.js';
 import type { StreamClient } from './node-redis.js';
 import { replyError } from './reply-error.js';
 
@@ -13,10 +12,11 @@ export type MessageListener<T extends string | Buffer = string> = (message: T, c
 /** What a subscription listens to. */
 export interface SubscriptionRequest {
   readonly channels: readonly string[];
+  /** Never throws: that would break node-redis's reading of the stream, for every subscriber. */
   readonly listener: MessageListener<string> | MessageListener<Buffer>;
   /** Whether messages and channels are Buffers. */
   readonly buffers: boolean;
-  /** Called when the subscription is back after its connection was lost: messages may have been missed. */
+  /** Called when the subscription is back after its connection was lost: messages may have been missed. Never throws. */
   readonly onResubscribe?: (() => void) | undefined;
 }
 
@@ -51,9 +51,9 @@ export class Subscription implements AsyncDisposable {
     this.#kind = kind;
     this.#request = request;
     this.#remove = remove;
-    // A listener that throws would break node-redis's reading of the stream, for every subscriber.
+    const listener: Listener = request.listener;
     this.#deliver = (message, channel) => {
-      if (!this.#ended) guarded(() => (request.listener as (m: never, c: never) => unknown)(message, channel));
+      if (!this.#ended) listener(message, channel);
     };
   }
 
@@ -83,8 +83,7 @@ export class Subscription implements AsyncDisposable {
 
   /** @internal */
   resumed(): void {
-    const { onResubscribe } = this.#request;
-    if (onResubscribe) guarded(onResubscribe);
+    this.#request.onResubscribe?.();
   }
 
   async #call(client: StreamClient, method: Method): Promise<void> {
@@ -98,19 +97,4 @@ export class Subscription implements AsyncDisposable {
       throw new ConnectionError(`The connection was lost during ${method} (${message})`, true, { cause: error });
     }
   }
-}
-
-function guarded(listener: () => unknown): void {
-  try {
-    const result = listener();
-    if (result instanceof Promise) result.catch(report);
-  } catch (error) {
-    report(error);
-  }
-}
-
-function report(error: unknown): void {
-  const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  log.observe('a subscription listener failed: %s', reason);
-  process.emitWarning(`A subscription listener failed: ${reason}`, { type: 'LagoonWarning', code: 'LAGOON_LISTENER' });
 }

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import type { LRUCache } from 'lru-cache';
 import { MAX_TIMER_MS } from '../../duration.js';
 import { log } from '../../observe/debug.js';
+import { bindUserCallback } from '../../observe/user-callback.js';
 import { whenAborted } from '../../pool/abort.js';
 import { nameOf } from '../keys.js';
 import type { ResolvedStore } from './options.js';
@@ -20,9 +21,7 @@ export interface HeldLocks {
 
 /** @param closing nothing may keep running after it aborts. */
 export function createHeldLocks(store: ResolvedStore, closing: AbortSignal): HeldLocks {
-  return store.kind === 'map'
-    ? new HeldInMap(store.gcIntervalMs, closing)
-    : new HeldInLru(store.max, store.onEvict ?? (() => undefined));
+  return store.kind === 'map' ? new HeldInMap(store.gcIntervalMs, closing) : new HeldInLru(store.max, store.onEvict);
 }
 
 /** All of them. Those that are over and were never released are removed at an interval, as long as there are any. */
@@ -72,11 +71,12 @@ class HeldInMap implements HeldLocks {
 /** So many at most. One that is forgotten while it is held is reported: `unlock(resource)` will not find it. */
 class HeldInLru implements HeldLocks {
   readonly #locks: LRUCache<string, RedlockLock>;
-  readonly #onEvict: (lock: RedlockLock) => void;
+  readonly #onEvict: ((lock: RedlockLock) => void) | undefined;
   #warned = false;
 
-  constructor(max: number, onEvict: (lock: RedlockLock) => void) {
-    this.#onEvict = onEvict;
+  constructor(max: number, onEvict: ((lock: RedlockLock) => void) | undefined) {
+    // It must not throw: the caller of lock() would get that, and did obtain its lock.
+    this.#onEvict = onEvict && bindUserCallback('onEvict of a Redlock', onEvict);
     // Loaded here and not at the top: few ask for this store, and everybody would wait for it.
     const lru = require('lru-cache') as typeof import('lru-cache');
     this.#locks = new lru.LRUCache({
@@ -110,11 +110,6 @@ class HeldInLru implements HeldLocks {
         code: 'LAGOON_REDLOCK_EVICTED',
       });
     }
-    try {
-      this.#onEvict(lock);
-    } catch (error) {
-      // It is the caller of lock() who would get it, and who did obtain its lock.
-      log.lock('onEvict failed: %s', (error as Error).message);
-    }
+    this.#onEvict?.(lock);
   }
 }
