@@ -41,6 +41,8 @@ export interface Decision {
   readonly standings: readonly Standing[];
 }
 
+type Algorithms = Readonly<Record<Quota['kind'], Algorithm>>;
+
 interface Algorithm {
   /** The state as it is at a time that is not before any that it knows. */
   advance(state: State, quota: Quota, now: number): State;
@@ -54,7 +56,7 @@ const EMPTY: State = { blockedUntil: 0, used: 0, at: 0, drain: 0, accepted: [] }
 /** Beyond it, whole numbers are not exact. */
 const MOST = Number.MAX_SAFE_INTEGER;
 
-const ALGORITHMS: Readonly<Record<Quota['kind'], Algorithm>> = {
+const ALGORITHMS: Algorithms = {
   s: {
     advance(state, { periodUs }, now) {
       const accepted = state.accepted.filter(({ at }) => at + periodUs > now);
@@ -102,6 +104,31 @@ const ALGORITHMS: Readonly<Record<Quota['kind'], Algorithm>> = {
   },
 };
 
+/** A sliding window of a larger limit remembers moments instead of calls, about twice as many at most. */
+const MOST_MOMENTS = 100;
+
+/**
+ * The algorithms for a process that cannot afford to remember every call. They differ in the sliding window of more than 100
+ * calls: calls of one hundredth of the period count as if they were made with the last of them. That never admits more in any
+ * window; a call comes back by up to 1 % of the period later.
+ */
+export const COARSE: Algorithms = {
+  ...ALGORITHMS,
+  s: {
+    ...ALGORITHMS.s,
+    charge(state, quota, now, cost) {
+      const { accepted } = state;
+      const before = accepted.at(-2);
+      const joins =
+        before && cost > 0 && quota.capacity > MOST_MOMENTS && now - before.at <= quota.periodUs / MOST_MOMENTS;
+      if (!joins) return ALGORITHMS.s.charge(state, quota, now, cost);
+      const newest = accepted.at(-1) as Accepted;
+      const joined = [...accepted.slice(0, -1), { at: now, cost: newest.cost + cost }];
+      return { ...state, accepted: joined, used: state.used + cost };
+    },
+  },
+};
+
 /** How often `cost` fits into what is free. */
 export function room({ capacity, unit }: Quota, used: number, cost: number): number {
   return Math.max(0, Math.floor((capacity - used) / (cost * unit)));
@@ -114,13 +141,17 @@ export function decide(
   nowUs: number,
   cost: number,
   count: number,
+  algorithms: Algorithms = ALGORITHMS,
 ): Decision {
   const times = quotas.map((quota, i) => latest(known[i], quota, nowUs));
-  let states = quotas.map((quota, i) => algorithm(quota).advance(known[i] ?? EMPTY, quota, times[i] as number));
+  let states = quotas.map((quota, i) => algorithms[quota.kind].advance(known[i] ?? EMPTY, quota, times[i] as number));
   const rooms = states.map((state, i) => (state.blockedUntil > nowUs ? 0 : room(quotas[i] as Quota, state.used, cost)));
   const accepted = Math.min(count, ...rooms);
   if (accepted > 0)
-    states = states.map((state, i) => charged(state, quotas[i] as Quota, times[i] as number, accepted * cost));
+    states = states.map((state, i) => {
+      const quota = quotas[i] as Quota;
+      return algorithms[quota.kind].charge(state, quota, times[i] as number, accepted * cost);
+    });
   const standings = states.map((state, i) => standing(state, quotas[i] as Quota, times[i] as number, nowUs, cost));
   return { accepted, states, standings };
 }

@@ -15,18 +15,37 @@ export interface Verdicts {
   /** What the caller sees of a result. */
   shown(result: RateLimitResult): RateLimitResult;
   denied(key: string, cost: number, result: RateLimitResult, sentAt: number): void;
-  decided(): void;
-  /** What to answer instead of an error; throws the error if nothing. `count` 0: nothing is consumed. */
-  failed(key: string, cost: number, count: 0 | 1, error: Error): RateLimitResult;
+  /** The server that has these keys answered. */
+  decided(keys: readonly string[]): void;
+  /** What to answer instead of an error; throws the error if nothing. */
+  failed(question: Question, error: Error): RateLimitResult;
+}
+
+/** A question that a server did not answer. */
+export interface Question {
+  readonly key: string;
+  readonly cost: number;
+  /** 0: nothing is consumed. */
+  readonly count: 0 | 1;
+  /** What it is about in Redis. */
+  readonly keys: readonly string[];
+  /** The server that was asked; see {@link LimitStore.serverOf}. */
+  readonly server: unknown;
 }
 
 type Resolve = (result: RateLimitResult | Promise<never>) => void;
 
+const NO_KEYS: readonly string[] = [];
+
 /** Calls on one key at one cost that were made in one turn of the event loop. */
-class Ask implements ScriptCall<DecideReply> {
+class Ask implements ScriptCall<DecideReply>, Question {
   readonly key: string;
   readonly cost: number;
+  readonly count = 1;
   readonly callers: Resolve[];
+  /** Set when it is sent. */
+  keys: readonly string[] = NO_KEYS;
+  server: unknown;
   sentAt = 0;
   readonly #decisions: Decisions;
 
@@ -90,21 +109,23 @@ export class Decisions {
   /** How the key stands for a call of that cost, which is not made. */
   async peek(key: string, cost: number): Promise<RateLimitResult> {
     const plan = this.#plan;
+    const keys = plan.keysOf(key);
+    const server = this.#store.serverOf(keys);
     try {
-      const reply = await this.#store.runScript(plan.decide, plan.keysOf(key), callArguments(0, cost), plan.shared);
-      this.#verdicts.decided();
+      const reply = await this.#store.runScript(plan.decide, keys, callArguments(0, cost), plan.shared);
+      this.#verdicts.decided(keys);
       const result = resultOf(plan.quotas, standingsOf(plan.quotas, reply), cost, false, 0);
       return result.retryAfter === 0 ? { ...result, allowed: true, exceeded: false } : this.#verdicts.shown(result);
     } catch (error) {
-      return this.#verdicts.failed(key, cost, 0, error as Error);
+      return this.#verdicts.failed({ key, cost, count: 0, keys, server }, error as Error);
     }
   }
 
   /** What Redis decided of calls that were asked for together. */
-  answer({ key, cost, callers, sentAt }: Ask, reply: DecideReply): void {
+  answer({ key, cost, callers, keys, sentAt }: Ask, reply: DecideReply): void {
     const { quotas } = this.#plan;
     this.#owed--;
-    this.#verdicts.decided();
+    this.#verdicts.decided(keys);
     if (typeof reply === 'number') {
       acceptAll(quotas[0] as Quota, cost, reply, callers);
       return;
@@ -119,11 +140,11 @@ export class Decisions {
   }
 
   /** Why calls that were asked for together were not decided. */
-  fail({ key, cost, callers }: Ask, error: Error): void {
+  fail(ask: Ask, error: Error): void {
     this.#owed--;
-    for (const resolve of callers) {
+    for (const resolve of ask.callers) {
       try {
-        resolve(this.#verdicts.failed(key, cost, 1, error));
+        resolve(this.#verdicts.failed(ask, error));
       } catch (thrown) {
         resolve(Promise.reject(thrown));
       }
@@ -140,10 +161,13 @@ export class Decisions {
   #send(ask: Ask, sentAt: number): void {
     const { decide, shared } = this.#plan;
     const { key, cost, callers } = ask;
+    const keys = this.#plan.keysOf(key);
+    ask.keys = keys;
+    ask.server = this.#store.serverOf(keys);
     ask.sentAt = sentAt;
     this.#solitude.sent(callers.length, this.#owed);
     this.#owed++;
-    this.#store.callScript(decide, this.#plan.keysOf(key), callArguments(callers.length, cost), ask, shared);
+    this.#store.callScript(decide, keys, callArguments(callers.length, cost), ask, shared);
   }
 }
 

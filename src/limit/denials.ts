@@ -1,4 +1,4 @@
-import { BoundedMap } from '../bounded-map.js';
+import { BoundedMap, bytesOf, detached } from '../bounded-map.js';
 import type { Plan } from './plan.js';
 import type { RateLimitResult } from './result.js';
 import { turnNow } from './turn-clock.js';
@@ -16,13 +16,19 @@ interface Denial {
   answeredAt: number;
 }
 
+/** Bytes that the keys of remembered denials take at most: keys come from callers, who may be attackers. */
+const MOST_BYTES = 16 * 1024 * 1024;
+
 /**
  * Denials that still hold. Until one ends no call of that key and cost can pass, whatever is consumed meanwhile, so that
- * Redis need not be asked; only what another process gives back is not seen. Bounded: the oldest is forgotten first.
+ * Redis need not be asked; only what another process gives back is not seen. Bounded in number and in bytes: the oldest is
+ * forgotten first.
  */
 export class Denials {
   readonly #most: number;
   readonly #known = new Map<string, Denial>();
+  /** What the keys of the denials take. */
+  #bytes = 0;
   /** How many of them have a cost. */
   readonly #costs = new Map<number, number>();
   /** When keys were last forgotten. */
@@ -30,7 +36,7 @@ export class Denials {
 
   constructor(most: number) {
     this.#most = most;
-    this.#forgottenAt = new BoundedMap(most);
+    this.#forgottenAt = new BoundedMap(most, MOST_BYTES);
   }
 
   /** The answer, if this call cannot pass. */
@@ -64,20 +70,25 @@ export class Denials {
     // What never passes is asked again when what is left has changed for sure.
     const until = result.retryAfter < 0 ? resetAt : sentAt + result.retryAfter;
     this.#delete(cost, key);
-    if (this.#known.size >= this.#most) this.#deleteOldest();
+    const bytes = bytesOfDenial(key);
+    if (bytes > MOST_BYTES) return;
+    while (this.#known.size >= this.#most || this.#bytes + bytes > MOST_BYTES) this.#deleteOldest();
     this.#costs.set(cost, (this.#costs.get(cost) ?? 0) + 1);
+    this.#bytes += bytes;
+    const own = detached(key);
     const answer = Promise.resolve(result);
-    this.#known.set(nameOf(key, cost), { plan, key, cost, result, until, resetAt, answer, answeredAt: sentAt });
+    this.#known.set(nameOf(own, cost), { plan, key: own, cost, result, until, resetAt, answer, answeredAt: sentAt });
   }
 
   /** Forgets what was denied to a key. */
   forget(key: string): void {
-    this.#forgottenAt.set(key, performance.now());
+    this.#forgottenAt.set(detached(key), performance.now());
     for (const cost of [...this.#costs.keys()]) this.#delete(cost, key);
   }
 
   #delete(cost: number, key: string): void {
     if (!this.#known.delete(nameOf(key, cost))) return;
+    this.#bytes -= bytesOfDenial(key);
     const left = (this.#costs.get(cost) ?? 0) - 1;
     if (left > 0) this.#costs.set(cost, left);
     else this.#costs.delete(cost);
@@ -89,6 +100,11 @@ export class Denials {
       return;
     }
   }
+}
+
+/** With a cost, the name of a denial has a copy of its key. */
+function bytesOfDenial(key: string): number {
+  return 2 * bytesOf(key);
 }
 
 /** What no other key and cost are called; of most calls it is the key. */

@@ -6,7 +6,7 @@ import { Decisions } from './decisions.js';
 import { Denials } from './denials.js';
 import { type HeaderOptions, headersOf } from './headers.js';
 import { type RateLimiterOptions, type ResolvedLimiter, resolveOptions } from './options.js';
-import { Outage } from './outage.js';
+import { Outages } from './outage.js';
 import { Plan } from './plan.js';
 import { checkCount, checkedUs } from './quota.js';
 import type { RateLimitResult } from './result.js';
@@ -35,7 +35,7 @@ export class RateLimiter {
   readonly #store: LimitStore;
   readonly #scripts: LimitScripts;
   readonly #denials: Denials;
-  readonly #outage: Outage;
+  readonly #outages: Outages;
   readonly #waits: Waits;
   /** The only plan there is, unless limits depend on the key. */
   readonly #plan: Decider | undefined;
@@ -48,7 +48,7 @@ export class RateLimiter {
     const { rules, maxDenials } = this.#options;
     this.#scripts = scriptsFor(rules.map(({ id }) => id[0]).join(''));
     this.#denials = new Denials(maxDenials);
-    this.#outage = new Outage(this.#options);
+    this.#outages = new Outages(store, this.#options);
     this.#waits = new Waits(store.closing);
     const limits = rules.map(({ limit }) => limit);
     if (limits.every((limit) => typeof limit === 'number')) this.#plan = this.#makeDecider(limits);
@@ -73,9 +73,8 @@ export class RateLimiter {
     const { plan, decisions } = decider;
     const denied = this.#denials.find(plan, key, cost);
     if (denied !== undefined) return denied;
-    if (this.#outage.answers && !this.#store.closing.aborted)
-      return Promise.resolve(this.#answerInOutage(decider, key, cost, 1));
-    return decisions.consume(key, cost);
+    const answer = this.#outages.answerSome && this.#answerInOutage(decider, key, cost, 1);
+    return answer ? Promise.resolve(answer) : decisions.consume(key, cost);
   }
 
   /** What `consume` would say now, without counting anything. */
@@ -83,8 +82,8 @@ export class RateLimiter {
     checkKey(key);
     checkCount(cost, 'cost');
     const decider = this.#deciderOf(key);
-    if (this.#outage.answers && !this.#store.closing.aborted) return this.#answerInOutage(decider, key, cost, 0);
-    return decider.decisions.peek(key, cost);
+    const answer = this.#outages.answerSome && this.#answerInOutage(decider, key, cost, 0);
+    return answer || decider.decisions.peek(key, cost);
   }
 
   /**
@@ -147,10 +146,12 @@ export class RateLimiter {
     this.#waits.wake(key);
   }
 
-  #answerInOutage({ plan, decisions }: Decider, key: string, cost: number, count: 0 | 1): RateLimitResult {
-    // Not this caller, who has an answer, but its key: a pool may reach some servers and not others.
-    if (this.#outage.probes) decisions.peek(key, cost).catch(() => undefined);
-    return this.#shown(this.#outage.answer(plan, key, cost, count));
+  /** The answer of `whenDown`, if the server that has the key is known to be away. */
+  #answerInOutage({ plan, decisions }: Decider, key: string, cost: number, count: 0 | 1): RateLimitResult | undefined {
+    const server = this.#store.serverOf(plan.keysOf(key));
+    if (!this.#outages.has(server) || this.#store.closing.aborted) return undefined;
+    if (this.#outages.probes(server)) decisions.peek(key, cost).catch(() => undefined);
+    return this.#shown(this.#outages.answer(server, plan.quotas, key, cost, count));
   }
 
   #shown(result: RateLimitResult): RateLimitResult {
@@ -176,10 +177,10 @@ export class RateLimiter {
     const decisions = new Decisions(plan, this.#store, {
       shown: (result) => this.#shown(result),
       denied: (key, cost, result, sentAt) => this.#denials.add(plan, key, cost, result, sentAt),
-      decided: () => this.#outage.end(),
-      failed: (key, cost, count, error) => {
-        this.#outage.begin(error);
-        return this.#shown(this.#outage.answer(plan, key, cost, count));
+      decided: (keys) => this.#outages.end(keys),
+      failed: ({ key, cost, count, keys, server }, error) => {
+        this.#outages.begin(server, keys, error);
+        return this.#shown(this.#outages.answer(server, quotas, key, cost, count));
       },
     });
     return { plan, decisions };

@@ -4,4 +4,6 @@ import type { RunsScripts } from '../pool/script.js';
 export interface LimitStore extends RunsScripts {
   /** Aborts when the pool begins to close. */
   readonly closing: AbortSignal;
+  /** Stands for the server that has these keys now, `undefined` if that is not known: two that differ are two servers. */
+  serverOf(keys: readonly string[]): unknown;
 }

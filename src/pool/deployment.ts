@@ -55,6 +55,9 @@ export interface Deployment {
   /** Calls of a batched script can share a script call if this is the same for their keys. */
   batchOf(keys: readonly RedisArgument[]): number;
 
+  /** The server that has these keys now, if that is known: what is known of its availability holds for no other. */
+  serverOf(keys: readonly RedisArgument[]): PoolCore | undefined;
+
   /** The servers that have the keys, each with some of them. */
   servers(): Promise<readonly PoolCore[]>;
 

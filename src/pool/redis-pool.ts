@@ -144,6 +144,13 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     return `{${tagOf(slotOf(full as RedisArgument))}}`;
   }
 
+  /** @internal Stands for the server that has these keys now, `undefined` if that is not known. */
+  serverOf(keys: readonly RedisArgument[]): unknown {
+    const { deployment } = this.#runtime;
+    if (deployment.config.topology.kind !== 'cluster') return deployment.serverOf(keys);
+    return deployment.serverOf(encodeKeys(keys.slice(0, 1), deployment.config.keyPrefix, []));
+  }
+
   /** What the pool is doing at the moment. */
   stats(): PoolStats {
     return this.#runtime.deployment.stats();

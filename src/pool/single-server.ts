@@ -79,6 +79,10 @@ export class SingleServer implements Deployment {
     return 0;
   }
 
+  serverOf(): PoolCore {
+    return this.#core;
+  }
+
   async servers(): Promise<readonly PoolCore[]> {
     return [this.#core];
   }

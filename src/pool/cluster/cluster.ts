@@ -135,6 +135,11 @@ export class Cluster implements Deployment {
     return Math.max(0, sharedSlot('A script', keys));
   }
 
+  serverOf(keys: readonly RedisArgument[]): PoolCore | undefined {
+    const [key] = keys;
+    return key === undefined ? undefined : this.#masters.of(slotOf(key));
+  }
+
   async servers(): Promise<readonly PoolCore[]> {
     await this.#router.server(this.#route(NO_SLOT, {}));
     return this.#masters.all;

@@ -79,6 +79,10 @@ export class PrefersReplicas implements Deployment {
     return this.#masters.batchOf(keys);
   }
 
+  serverOf(keys: readonly RedisArgument[]): PoolCore | undefined {
+    return this.#masters.serverOf(keys);
+  }
+
   servers(): Promise<readonly PoolCore[]> {
     return this.#masters.servers();
   }
