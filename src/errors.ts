@@ -189,8 +189,15 @@ export class ConnectError extends LagoonError {
   }
 }
 
-/** What a server says that has just started, is busy, or is about to get another master. */
-const SOON_BACK: ReadonlySet<string> = new Set(['LOADING', 'BUSY', 'TRYAGAIN', 'CLUSTERDOWN', 'MASTERDOWN']);
+/** What a server says that has just started, is busy, or is about to get another master or to be one no more. */
+const SOON_BACK: ReadonlySet<string> = new Set([
+  'LOADING',
+  'BUSY',
+  'TRYAGAIN',
+  'CLUSTERDOWN',
+  'MASTERDOWN',
+  'READONLY',
+]);
 
 /** Whether an error means that Redis cannot be asked at the moment, and not that it refused. */
 export function isUnavailable(error: unknown): boolean {

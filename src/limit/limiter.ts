@@ -2,13 +2,14 @@ import { inspect } from 'node:util';
 import { BoundedMap } from '../bounded-map.js';
 import { type Duration, nonNegativeMs, positiveMs } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
+import { checkOptions, type OptionTable } from '../options.js';
 import { Decisions } from './decisions.js';
 import { Denials } from './denials.js';
 import { type HeaderOptions, headersOf } from './headers.js';
 import { type RateLimiterOptions, type ResolvedLimiter, resolveOptions } from './options.js';
 import { Outages } from './outage.js';
 import { Plan } from './plan.js';
-import { checkCount, checkedUs } from './quota.js';
+import { checkCount, checkedUs, checkWellFormed } from './quota.js';
 import type { RateLimitResult } from './result.js';
 import { type LimitScripts, scriptsFor } from './scripts.js';
 import type { LimitStore } from './store.js';
@@ -23,6 +24,13 @@ export interface WaitOptions {
   /** Ends the wait. */
   signal?: AbortSignal;
 }
+
+const WAIT: OptionTable<WaitOptions> = {
+  cost: ['points', 'weight'],
+  timeout: ['waitTimeout', 'maxWait'],
+  signal: true,
+};
+const HEADERS: OptionTable<HeaderOptions> = { legacy: ['legacyHeaders'] };
 
 /** Limits that depend on the key may have so many values at a time, before the oldest is made anew. */
 const MOST_PLANS = 1_000;
@@ -44,11 +52,11 @@ export class RateLimiter {
   /** @internal */
   constructor(store: LimitStore, options: RateLimiterOptions) {
     this.#options = resolveOptions(options);
-    this.#store = store;
-    const { rules, maxDenials } = this.#options;
+    const { rules, maxDenials, timeoutMs } = this.#options;
+    this.#store = timeoutMs === undefined ? store : store.withTimeout(timeoutMs);
     this.#scripts = scriptsFor(rules.map(({ id }) => id[0]).join(''));
     this.#denials = new Denials(maxDenials);
-    this.#outages = new Outages(store, this.#options);
+    this.#outages = new Outages(this.#store, this.#options);
     this.#waits = new Waits(store.closing);
     const limits = rules.map(({ limit }) => limit);
     if (limits.every((limit) => typeof limit === 'number')) this.#plan = this.#makeDecider(limits);
@@ -92,19 +100,23 @@ export class RateLimiter {
    * `retryAfter` of the last denial is over: until then it sleeps.
    *
    * @throws {RateLimitedError} if there is no room within `timeout`: as soon as that is certain.
-   * @throws {AbortError} when the signal aborts; nothing was counted then. Whatever {@link consume} throws.
+   * @throws {CommandTimeoutError} if Redis has not answered within `timeout`.
+   * @throws {AbortError} when the signal aborts. If Redis counts the call all the same, because it was asked at that moment,
+   *   the call is given back as soon as Redis says so.
+   * @throws {PoolOverloadedError} if those who wait already take 64 MiB, at 512 bytes and 2 per character of the key each.
+   * @throws whatever {@link consume} throws.
    */
-  async wait(key: string, { cost = 1, timeout, signal }: WaitOptions = {}): Promise<RateLimitResult> {
+  async wait(key: string, options: WaitOptions = {}): Promise<RateLimitResult> {
+    checkOptions('wait', options, WAIT);
+    const { cost = 1, timeout, signal } = options;
     checkKey(key);
     checkCount(cost, 'cost');
     const timeoutMs = timeout === undefined ? Number.POSITIVE_INFINITY : nonNegativeMs(timeout, 'timeout');
-    return this.#waits.wait(
-      key,
-      timeoutMs,
-      signal,
-      () => this.consume(key, cost),
-      () => this.peek(key, cost),
-    );
+    return this.#waits.wait(key, timeoutMs, signal, {
+      consume: () => this.consume(key, cost),
+      peek: () => this.peek(key, cost),
+      giveBack: () => void this.reward(key, cost).catch(() => undefined),
+    });
   }
 
   /** Forgets all that was counted for a key, denials of this process included. A block ends too. */
@@ -114,8 +126,9 @@ export class RateLimiter {
   }
 
   /** Counts `points` for a key even if there is no room for them: what is used may exceed the limit. */
-  penalty(key: string, points = 1): Promise<void> {
-    return this.#adjust(key, 'charge', () => checkedPoints(points));
+  async penalty(key: string, points = 1): Promise<void> {
+    await this.#adjust(key, 'charge', () => checkedPoints(points));
+    this.#denials.forget(key);
   }
 
   /** Gives `points` back that were counted for a key, the newest first. */
@@ -124,13 +137,16 @@ export class RateLimiter {
     this.#hasRoom(key);
   }
 
-  /** Denies every call on a key for some time, whatever it has left; what it had used stays. */
-  block(key: string, duration: Duration): Promise<void> {
-    return this.#adjust(key, 'block', () => checkedUs(positiveMs(duration, 'duration'), 'duration'));
+  /** Denies every call on a key for some time, whatever it has left; what it had used stays. It replaces the block before. */
+  async block(key: string, duration: Duration): Promise<void> {
+    await this.#adjust(key, 'block', () => checkedUs(positiveMs(duration, 'duration'), 'duration'));
+    // It may end sooner than the block before.
+    this.#hasRoom(key);
   }
 
   /** The HTTP headers that tell a client how it stands: `RateLimit`, `RateLimit-Policy`, and `Retry-After` if it was denied. */
   headers(result: RateLimitResult, options: HeaderOptions = {}): Record<string, string> {
+    checkOptions('headers', options, HEADERS);
     return headersOf(result, this.#options.rules, options);
   }
 
@@ -196,6 +212,7 @@ function checkKey(key: string): void {
   if (typeof key !== 'string' || key === '') {
     throw new InvalidArgumentError(`key must be a non-empty string, got ${inspect(key)}`);
   }
+  checkWellFormed(key, 'key');
 }
 
 function checkedPoints(points: number): number {

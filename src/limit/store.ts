@@ -1,3 +1,4 @@
+import type { Duration } from '../duration.js';
 import type { RunsScripts } from '../pool/script.js';
 
 /** What the limiters need of a pool. */
@@ -6,4 +7,6 @@ export interface LimitStore extends RunsScripts {
   readonly closing: AbortSignal;
   /** Stands for the server that has these keys now, `undefined` if that is not known: two that differ are two servers. */
   serverOf(keys: readonly string[]): unknown;
+  /** The same with another timeout for each command. */
+  withTimeout(timeout: Duration): LimitStore;
 }

@@ -1,6 +1,6 @@
 import { BoundedMap } from '../bounded-map.js';
 import { timerMs } from '../duration.js';
-import { ClosedError, isUnavailable } from '../errors.js';
+import { ClosedError, isUnavailable, ReplyError } from '../errors.js';
 import { log } from '../observe/debug.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import type { Claim, Held } from './claim.js';
@@ -199,7 +199,7 @@ export class WaitingRoom {
   }
 
   #failed(waiter: Waiter, error: Error): void {
-    if (isUnavailable(error)) {
+    if (isUnavailable(error) && !(error instanceof ReplyError && error.replyCode === 'READONLY')) {
       // The wait goes on, and its end tells whether Redis came back.
       waiter.trouble = error;
       waiter.line.troubled = true;

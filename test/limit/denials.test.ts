@@ -9,7 +9,8 @@ const server = useRedis();
 
 /** A limiter whose scripts the server knows already: what is counted from then on is decisions. */
 async function warm(options: Partial<RateLimiterOptions> = {}): Promise<RateLimiter> {
-  const limiter = limiterOn(server(), { limit: 5, period: '1h', ...options } as RateLimiterOptions);
+  const rule = 'rules' in options ? {} : { limit: 5, period: '1h' };
+  const limiter = limiterOn(server(), { ...rule, ...options } as RateLimiterOptions);
   await limiter.consume(newKey('warm'));
   await server().cli('CONFIG', 'RESETSTAT');
   return limiter;
@@ -77,6 +78,25 @@ describe.each(['sliding-window', 'gcra', 'fixed-window'] as const)('a denied key
     expect(await limiter.consume(key, 1)).toMatchObject({ allowed: true, remaining: 0 });
   });
 
+  test('is asked for again after a block that is shorter than the one before, also by one who waits', async () => {
+    const limiter = await warm({ algorithm, prefix: `${algorithm}:` });
+    const key = newKey();
+    await limiter.block(key, '1h');
+    expect(await limiter.consume(key)).toMatchObject({ allowed: false });
+    const wait = limiter.wait(key);
+    await limiter.block(key, 50);
+    expect(await wait).toMatchObject({ allowed: true });
+    expect(await limiter.consume(key)).toMatchObject({ allowed: true });
+  });
+
+  test('says after a penalty for how much longer it is denied', async () => {
+    const limiter = await warm({ algorithm: 'gcra', limit: 10, prefix: `${algorithm}:penalty:` });
+    const key = await used(limiter, 10);
+    const before = await limiter.consume(key);
+    await limiter.penalty(key, 5);
+    expect((await limiter.consume(key)).retryAfter).toBeGreaterThan(before.retryAfter + 1_000_000);
+  });
+
   test('is asked for again after reset and reward', async () => {
     const limiter = await warm({ algorithm, prefix: `${algorithm}:` });
     const key = await used(limiter);
@@ -129,6 +149,18 @@ describe('denials', () => {
     await limiter.consume(await used(limiter), 1);
     expect(await callsOf(() => limiter.consume(keys[0] as string, 1))).toBe(0);
     expect(await callsOf(() => limiter.consume(older, 2))).toBe(1);
+  });
+
+  test('are remembered up to 16 MiB of keys, the oldest is forgotten first', async () => {
+    const large = await warm();
+    const keys = Array.from({ length: 5 }, (_, i) => `${i}:${'x'.repeat(1024 * 1024)}`);
+    for (const key of keys) {
+      await large.consume(key, 5);
+      await large.consume(key);
+    }
+    const [oldest = '', ...rest] = keys;
+    expect(await callsOf(() => Promise.all(rest.slice(1).map((key) => large.consume(key))))).toBe(0);
+    expect(await callsOf(() => large.consume(oldest))).toBe(1);
   });
 
   test('are none with maxDenials 0', async () => {

@@ -47,6 +47,12 @@ const options: readonly [invalid: object, ...named: string[]][] = [
   ]),
   [{ ...valid, onDown: 'log' }, 'onDown'],
   [{ ...valid, onUp: true }, 'onUp'],
+  ...[0, -1, 'soon', null].map((timeout): [object, ...string[]] => [{ ...valid, timeout }, 'timeout']),
+  [{ ...valid, prefix: 'a\ud800' }, 'prefix', 'well-formed'],
+  [{ ...valid, prefx: 'a' }, '"prefx"', 'did you mean "prefix"'],
+  [{ ...valid, points: 5 }, '"points"', 'did you mean "limit"'],
+  [{ rules: [{ ...valid, prefix: 'a' }] }, '"prefix"', 'rule'],
+  [{ rules: [valid], limit: 5 }, '"limit"'],
   [{ rules: [] }, 'rules'],
   [{ rules: valid }, 'rules'],
   [{ rules: [valid, { ...valid, limit: 0 }] }, 'limit', '0'],
@@ -176,5 +182,38 @@ describe('a call that cannot be right is refused, and nothing is sent', () => {
     const limiter = redis.getRateLimiter(valid);
     await failure(limiter.consume('after', 0));
     expect(await limiter.consume('after')).toMatchObject({ allowed: true, remaining: 4 });
+  });
+});
+
+describe('keys with a lone surrogate, which Redis could not tell apart,', () => {
+  test('are refused, and nothing is sent', async () => {
+    const limiter = redis.getRateLimiter(valid);
+    await limiter.consume('well-formed: \u{1f600}');
+    const sent = await watchCommands(server());
+    for (const key of ['a\ud800', '\udc00b', '\ude00\ud83d']) {
+      for (const call of [
+        () => limiter.consume(key),
+        () => limiter.peek(key),
+        () => limiter.wait(key),
+        () => limiter.penalty(key),
+        () => limiter.block(key, '1m'),
+        () => limiter.reset(key),
+        () => redis.rateLimit(key, '1m', 5),
+      ]) {
+        expect(await failure(call())).toBeInstanceOf(InvalidArgumentError);
+      }
+    }
+    expect(sent).toEqual([]);
+  });
+});
+
+describe('options that a call does not know', () => {
+  test('are refused with the nearest name', async () => {
+    const limiter = redis.getRateLimiter(valid);
+    const error = await failure(limiter.wait('key', { timout: 5 } as object));
+    expect(error).toBeInstanceOf(InvalidArgumentError);
+    expect(error?.message).toContain('did you mean "timeout"');
+    const result = await limiter.peek('key');
+    expect(() => limiter.headers(result, { legcy: true } as object)).toThrow('did you mean "legacy"');
   });
 });

@@ -1,7 +1,14 @@
 import { getEventListeners } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
-import { AbortError, ClosedError, InvalidArgumentError, RateLimitedError } from '../../src/index.js';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import {
+  AbortError,
+  ClosedError,
+  CommandTimeoutError,
+  InvalidArgumentError,
+  PoolOverloadedError,
+  RateLimitedError,
+} from '../../src/index.js';
 import { scriptCalls } from '../lock/support.js';
 import { engineOn, failure, timed } from '../support/engine.js';
 import { eventually, useRedis } from '../support/redis.js';
@@ -262,7 +269,60 @@ describe('a wait for more than a reward gives back', () => {
   });
 });
 
+describe('a wait while Redis is silent', () => {
+  test('ends with its timeout, first or in line', async () => {
+    const limiter = limiterOn(server(), { limit: 1, period: '1h' });
+    await limiter.consume(newKey());
+    const key = newKey();
+    await server().freeze();
+    onTestFinished(() => server().thaw());
+    const waits = [1, 2].map(() => timed(limiter.wait(key, { timeout: 300 })));
+    const errors = [1, 2].map(() => failure(limiter.wait(key, { timeout: 300 })));
+    for (const took of await Promise.all(waits)) expect(took).toBeLessThan(2_500);
+    for (const error of await Promise.all(errors)) expect(error).toBeInstanceOf(CommandTimeoutError);
+  });
+
+  test('ends with its signal, and gives back what Redis counts all the same', async () => {
+    const limiter = limiterOn(server(), { limit: 1, period: '1h' });
+    await limiter.consume(newKey());
+    await limiter.reward(newKey());
+    const key = newKey();
+    await server().freeze();
+    onTestFinished(() => server().thaw());
+    const stop = new AbortController();
+    const wait = failure(limiter.wait(key, { signal: stop.signal }));
+    await setImmediate();
+    stop.abort();
+    expect(await wait).toBeInstanceOf(AbortError);
+    await server().thaw();
+    await eventually(async () => (await limiter.peek(key)).remaining === 1);
+    expect(await limiter.consume(key)).toMatchObject({ allowed: true });
+  });
+
+  test('asks once with a timeout of 0, for as long as consume does', async () => {
+    const limiter = limiterOn(server(), { limit: 1, period: '1h', timeout: 300 });
+    await limiter.consume(newKey());
+    await server().freeze();
+    onTestFinished(() => server().thaw());
+    expect(await failure(limiter.wait(newKey(), { timeout: 0 }))).toBeInstanceOf(CommandTimeoutError);
+  });
+});
+
 describe('waits', () => {
+  test('are refused when those who wait take 64 MiB', async () => {
+    const limiter = limiterOn(server(), { limit: 1, period: '1h' });
+    const stop = new AbortController();
+    const key = 'k'.repeat(1024 * 1024);
+    const first = limiter.wait(key, { signal: stop.signal });
+    const waits = together(40, () => failure(limiter.wait(key, { signal: stop.signal })));
+    await first;
+    stop.abort();
+    const errors = await waits;
+    expect(errors.filter((error) => error instanceof PoolOverloadedError)).toHaveLength(10);
+    expect(errors.filter((error) => error instanceof AbortError)).toHaveLength(30);
+    expect(await failure(limiter.wait(key, { timeout: 0 }))).toBeInstanceOf(RateLimitedError);
+  });
+
   test('end when the engine closes, with ClosedError', async () => {
     const engine = engineOn(server().address);
     const limiter = engine.getRedis().getRateLimiter({ limit: 1, period: '1h' });
