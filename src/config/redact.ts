@@ -35,6 +35,7 @@ export interface PublicPoolConfig {
   readonly connectTimeout: number;
   readonly commandTimeout: number;
   readonly maxPending: number;
+  readonly failFast: boolean;
   /** Of a pool on Sentinel or on a cluster: whether raw reads go to replicas. */
   readonly replicas?: ReplicaReads;
   readonly reconnect: { readonly minDelay: number; readonly maxDelay: number };
@@ -68,6 +69,7 @@ export function publicConfig(pool: ResolvedPool): PublicPoolConfig {
     connectTimeout: pool.connectTimeoutMs,
     commandTimeout: pool.commandTimeoutMs,
     maxPending: pool.maxPending,
+    failFast: pool.failFast,
     ...(topology.kind === 'standalone' ? undefined : { replicas: pool.replicas }),
     reconnect: { minDelay: reconnect.minDelayMs, maxDelay: reconnect.maxDelayMs },
     pool: { max, min, lanes, acquireTimeout: acquireTimeoutMs, idleTimeout: idleTimeoutMs, maxWaiting },

@@ -38,6 +38,7 @@ export function resolvePool(code: string, config: PoolConfig, providers: Passwor
     connectTimeoutMs: ms(given.connectTimeout, DEFAULTS.connectTimeout),
     commandTimeoutMs: ms(given.commandTimeout, DEFAULTS.commandTimeout),
     maxPending: given.maxPending ?? DEFAULTS.maxPending,
+    failFast: given.failFast ?? DEFAULTS.failFast,
     replicas: ('replicas' in given ? given.replicas : undefined) ?? DEFAULTS.replicas,
     reconnect: resolveReconnect(given),
     pool: resolveBudget(given),

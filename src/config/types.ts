@@ -81,6 +81,11 @@ export interface PoolOptions {
   commandTimeout?: Duration;
   /** Commands in flight or waiting at most; default 100000. Past it a command is refused with `PoolOverloadedError`. */
   maxPending?: number;
+  /**
+   * Whether commands are refused at once with a `ConnectionError` while their server is known to be away, instead of waiting for it up to
+   * `commandTimeout`; default `false`.
+   */
+  failFast?: boolean;
   reconnect?: ReconnectOptions;
   pool?: ConnectionBudget;
   /**
@@ -207,6 +212,7 @@ export interface ResolvedPool {
   readonly connectTimeoutMs: number;
   readonly commandTimeoutMs: number;
   readonly maxPending: number;
+  readonly failFast: boolean;
   /** Of one server always `never`. */
   readonly replicas: ReplicaReads;
   readonly reconnect: { readonly minDelayMs: number; readonly maxDelayMs: number };

@@ -1,12 +1,12 @@
 import { channel } from 'node:diagnostics_channel';
 import { log } from './debug.js';
-import type { QueryEvent, QueryHandler } from './query-event.js';
+import type { Feature, QueryEvent, QueryHandler } from './query-event.js';
 import { type QueryFilter, resolveFilter, resolveHandler } from './query-filter.js';
 import { redactCommand } from './redact.js';
 import { redactError } from './redact-error.js';
 import { bindUserCallback } from './user-callback.js';
 
-export type { QueryEvent, QueryHandler } from './query-event.js';
+export type { Feature, QueryEvent, QueryHandler } from './query-event.js';
 export type { QueryFilter } from './query-filter.js';
 
 /** Name of the `node:diagnostics_channel` on which every {@link QueryEvent} is published. */
@@ -48,22 +48,30 @@ export class QueryLog {
   }
 
   /** Tells everybody who listens of a command that has ended. Never throws. */
-  record(pool: string, args: readonly (string | Buffer)[], durationUs: number, error?: Error): void {
-    const event = queryEvent(pool, args, durationUs, error);
+  record(pool: string, args: readonly (string | Buffer)[], durationUs: number, error?: Error, feature?: Feature): void {
+    const event = queryEvent(pool, args, durationUs, error, feature);
     for (const handle of this.#handlers) handle(event);
     // A subscriber that throws becomes an uncaught exception: Node's rule for every channel, outside this call.
     if (commands.hasSubscribers) commands.publish(event);
     if (this.#debug.enabled) this.#print(event);
   }
 
-  #print({ pool, args, durationUs, error }: QueryEvent): void {
+  #print({ pool, feature, args, durationUs, error }: QueryEvent): void {
     const failure = error ? ` failed: ${error.message}` : '';
-    this.#debug('%s: %s (%d µs)%s', pool, args.join(' '), Math.round(durationUs), failure);
+    const from = feature ? `${pool}, ${feature}` : pool;
+    this.#debug('%s: %s (%d µs)%s', from, args.join(' '), Math.round(durationUs), failure);
   }
 }
 
-function queryEvent(pool: string, args: readonly (string | Buffer)[], durationUs: number, error?: Error): QueryEvent {
+function queryEvent(
+  pool: string,
+  args: readonly (string | Buffer)[],
+  durationUs: number,
+  error: Error | undefined,
+  feature: Feature | undefined,
+): QueryEvent {
   const command = redactCommand(args);
-  const event = { pool, operation: command.operation, args: Object.freeze(command.args), durationUs };
+  const sent = { pool, operation: command.operation, args: Object.freeze(command.args), durationUs };
+  const event = feature ? { ...sent, feature } : sent;
   return Object.freeze(error ? { ...event, error: redactError(error, command, args) } : event);
 }

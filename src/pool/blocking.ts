@@ -1,7 +1,8 @@
-import { ClosedError } from '../errors.js';
+import { ClosedError, ReplyError } from '../errors.js';
 import { aborted, whenAborted } from './abort.js';
 import type { CommandOptions, PoolCore } from './core.js';
 import type { Lease } from './lease.js';
+import type { Link } from './link.js';
 import type { CommandArgs, ReplyTransform } from './node-redis.js';
 import type { PendingCommand } from './pending-command.js';
 
@@ -19,9 +20,11 @@ export async function runBlocking(
   if (error) throw error;
   try {
     return await endable(core, options, async (signal) => {
-      const lease = await core.lease(signal);
+      const refusal = core.refuse(options);
+      if (refusal) throw refusal;
+      const lease = await core.lease(signal, undefined, core.failsFast(options));
       try {
-        const command = core.command(args, transform, options.typeMapping);
+        const command = core.command(args, transform, options);
         return await runOn(core, lease, command, signal, blockingTimeout(core, options, blockMs));
       } finally {
         lease.giveBack();
@@ -72,11 +75,9 @@ async function runOn(
   signal: AbortSignal,
   timeoutMs: number,
 ): Promise<unknown> {
-  const clientId = core.command(['CLIENT', 'ID']);
-  lease.submit(clientId);
+  const clientId = clientIdOf(core, lease);
   lease.submit(command, timeoutMs);
-  clientId.promise.catch(() => undefined);
-  const onAbort = () => void unblock(core, lease, clientId.promise, command);
+  const onAbort = () => void unblock(core, lease, clientId, command);
   const stop = whenAborted(signal, onAbort);
   if (signal.aborted) onAbort();
   try {
@@ -87,6 +88,25 @@ async function runOn(
   } finally {
     stop();
   }
+}
+
+/** The id of a connection never changes, so that it is asked for once. */
+const clientIds = new WeakMap<Link, Promise<unknown>>();
+
+function clientIdOf(core: PoolCore, lease: Lease): Promise<unknown> {
+  const { link } = lease;
+  let id = clientIds.get(link);
+  if (!id) {
+    const asking = core.command(['CLIENT', 'ID']);
+    lease.submit(asking);
+    id = asking.promise;
+    clientIds.set(link, id);
+    // One that got no reply may have one the next time; a refusal stays.
+    id.catch((error) => {
+      if (!(error instanceof ReplyError)) clientIds.delete(link);
+    });
+  }
+  return id;
 }
 
 /**

@@ -27,7 +27,11 @@ export class Connections {
   readonly #attempts = new Set<AbortController>();
   readonly #open = new Set<Link>();
   #waitingLeases = 0;
+  /** Those of them that wait for one attempt only. */
+  readonly #hasty = new Set<(error: LagoonError) => void>();
   #failures = 0;
+  /** Since when no attempt has succeeded; counts while there is a last error. */
+  #downSince = 0;
   #nextAttemptAt = 0;
   #lastError: LagoonError | undefined;
   #opened = 0;
@@ -83,14 +87,26 @@ export class Connections {
     return this.#lastError;
   }
 
+  /** For how long the server has been away, in ms; 0 if the last attempt to connect succeeded. */
+  get downMs(): number {
+    return this.#lastError ? performance.now() - this.#downSince : 0;
+  }
+
+  /** A connection is given up because the server has not answered on it: until one is made, it is taken to be away. */
+  doubt(): void {
+    const { code, commandTimeoutMs } = this.#config;
+    this.#isDown(new ConnectionError(`Pool ${code}: the server has not answered for ${commandTimeoutMs} ms`, false));
+  }
+
   /**
    * Takes a connection out of the pool; give it back with {@link release} or {@link destroy}.
    *
+   * @param failFast whether to wait for one attempt to connect only.
    * @throws {AcquireTimeoutError} if none came free in time.
    * @throws {PoolOverloadedError} if too many wait already.
    * @throws {ConnectionError} if the server refuses for a reason that will not pass.
    */
-  acquire(kind: keyof typeof PRIORITY, signal?: AbortSignal): Promise<Link> {
+  acquire(kind: keyof typeof PRIORITY, signal?: AbortSignal, failFast = false): Promise<Link> {
     const { maxWaiting, max } = this.#config.pool;
     if (this.#endedBy) return Promise.reject(this.#endedBy);
     if (signal?.aborted) return Promise.reject(aborted(signal));
@@ -107,6 +123,7 @@ export class Connections {
       const end = () => {
         over = true;
         this.#waiters.delete(fail);
+        if (failFast) this.#hasty.delete(fail);
         if (isLease) this.#waitingLeases--;
         stopWatching?.();
       };
@@ -116,6 +133,7 @@ export class Connections {
         reject(error);
       };
       this.#waiters.add(fail);
+      if (failFast) this.#hasty.add(fail);
       if (isLease) this.#waitingLeases++;
       const stopWatching = signal && whenAborted(signal, () => fail(aborted(signal)));
       this.#pool.acquire(PRIORITY[kind]).then(
@@ -215,10 +233,15 @@ export class Connections {
     const ceiling = Math.min(reconnect.maxDelayMs, reconnect.minDelayMs * 2 ** Math.min(this.#failures, 30));
     this.#failures++;
     this.#nextAttemptAt = performance.now() + ceiling * (0.5 + Math.random() / 2);
-    this.#lastError = error;
+    this.#isDown(error);
     log.connection('%s: attempt %d failed: %s', code, this.#failures, cause.message);
-    if (definite) for (const fail of [...this.#waiters]) fail(error);
+    for (const fail of definite ? [...this.#waiters] : [...this.#hasty]) fail(error);
     for (const listener of [...this.#failureListeners]) listener(error, definite);
+  }
+
+  #isDown(error: LagoonError): void {
+    if (!this.#lastError) this.#downSince = performance.now();
+    this.#lastError = error;
   }
 
   /** Waits until the next attempt is due; without commands that wait, it does not keep the process alive. */

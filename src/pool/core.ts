@@ -1,6 +1,7 @@
 import type { TypeMapping } from 'redis';
 import type { ReplicaReads, ResolvedPool } from '../config/types.js';
-import type { LagoonError } from '../errors.js';
+import { ConnectionError, type LagoonError, ReplyError } from '../errors.js';
+import type { Feature } from '../observe/query-event.js';
 import type { QueryLog } from '../observe/query-log.js';
 import { aborted, whenAborted } from './abort.js';
 import { Connections } from './connections.js';
@@ -21,7 +22,15 @@ export interface CommandOptions {
   readonly wholeTimeoutMs?: number | undefined;
   /** Counts only where the configuration of the pool prefers replicas. */
   readonly replicas?: ReplicaReads;
+  /** Whether a command is refused while its server is known to be away; default: as the pool is configured. */
+  readonly failFast?: boolean;
+  /** What sends the command, for the query log. */
+  readonly feature?: Feature;
+  /** The code of an error reply after which the sender asks in another way: the query log shows no failure. */
+  readonly expected?: string;
 }
+
+const NO_OPTIONS: CommandOptions = {};
 
 /** The part of a lane or a lease that ends one command early. */
 interface Sender {
@@ -56,6 +65,7 @@ export class PoolCore {
       if (command.observed) this.#record(command.observed, error);
       this.leave();
     });
+    this.connections.onFailure((error) => this.lanes.failWaiting(error, this.connections.downMs));
   }
 
   /** Aborts when the pool begins to close, for what would otherwise wait without end. */
@@ -78,7 +88,12 @@ export class PoolCore {
     const { signal } = options;
     const error = this.enter(signal);
     if (error) return Promise.reject(error);
-    const command = this.command(args, transform, options.typeMapping);
+    const refusal = this.refuse(options);
+    if (refusal) {
+      this.leave();
+      return Promise.reject(refusal);
+    }
+    const command = this.command(args, transform, options);
     command.wholeTimeoutMs = options.wholeTimeoutMs;
     const lane = this.lanes.submit(command, args, options.timeoutMs);
     if (signal) abortWith(signal, [command], lane);
@@ -94,33 +109,49 @@ export class PoolCore {
     const { signal } = options;
     const error = this.enter(signal, commands.length, whileClosing);
     if (error) return error;
+    const refusal = this.refuse(options);
+    if (refusal) {
+      for (const _ of commands) this.leave();
+      return refusal;
+    }
     for (const command of commands) command.wholeTimeoutMs = options.wholeTimeoutMs;
     const lane = this.lanes.submitTogether(commands, options.timeoutMs);
     if (signal) abortWith(signal, commands, lane);
     return undefined;
   }
 
+  /** Why not to send anything now, if it is to fail fast and the server is known to be away. */
+  refuse(options: CommandOptions): LagoonError | undefined {
+    return this.failsFast(options) ? this.#away() : undefined;
+  }
+
+  /** Whether a command with these options does not wait for a server that is known to be away. */
+  failsFast({ failFast = this.config.failFast }: CommandOptions): boolean {
+    return failFast;
+  }
+
   /** What a MULTI builder sends over; all of it goes to one lane. */
   multiTarget(options: CommandOptions): MultiTarget {
     return {
       typeMapping: options.typeMapping,
-      command: (args) => this.command(args, undefined, options.typeMapping),
+      command: (args) => this.command(args, undefined, options),
       submitTogether: (commands) => this.submitTogether(commands, options),
     };
   }
 
   /** A command, with what the query log needs if someone listens. */
-  command(args: CommandArgs, transform?: ReplyTransform, typeMapping?: TypeMapping): PendingCommand {
-    const command = new PendingCommand(args, transform, typeMapping);
-    if (this.queryLog.active) command.observed = { args, startedAt: performance.now() };
+  command(args: CommandArgs, transform?: ReplyTransform, options: CommandOptions = NO_OPTIONS): PendingCommand {
+    const command = new PendingCommand(args, transform, options.typeMapping);
+    if (this.failsFast(options)) command.failFast = true;
+    if (this.queryLog.active) command.observed = { args, startedAt: performance.now(), options };
     return command;
   }
 
-  /** Takes a connection for one caller. */
-  async lease(signal?: AbortSignal, lost?: (error: Error) => void): Promise<Lease> {
+  /** Takes a connection for one caller; if it is to fail fast, it waits for one attempt to connect only. */
+  async lease(signal?: AbortSignal, lost?: (error: Error) => void, failFast = false): Promise<Lease> {
     // Lanes first, so that they have their places in the budget before the first lease asks for one.
     if (this.lanes.connected < this.config.pool.lanes) void this.lanes.connect();
-    const link = await this.connections.acquire('lease', signal);
+    const link = await this.connections.acquire('lease', signal, failFast);
     return new Lease(link, this.connections, this.config.commandTimeoutMs, {
       settled: (command, error) => {
         if (command.observed) this.#record(command.observed, error);
@@ -150,8 +181,22 @@ export class PoolCore {
     await this.connections.close(reason);
   }
 
+  #away(): LagoonError | undefined {
+    if (this.lanes.connected > 0) {
+      if (!this.lanes.areSilent) return undefined;
+      const { code, commandTimeoutMs } = this.config;
+      return new ConnectionError(`Pool ${code}: the server has not answered for ${commandTimeoutMs} ms`, false);
+    }
+    const { lastError } = this.connections;
+    // Nothing else would look for the server once it has refused for good.
+    if (lastError) void this.lanes.connect();
+    return lastError;
+  }
+
   #record(observed: NonNullable<PendingCommand['observed']>, error?: Error): void {
-    this.queryLog.record(this.config.code, observed.args, (performance.now() - observed.startedAt) * 1000, error);
+    const { args, startedAt, options } = observed;
+    const failure = error instanceof ReplyError && error.replyCode === options.expected ? undefined : error;
+    this.queryLog.record(this.config.code, args, (performance.now() - startedAt) * 1000, failure, options.feature);
   }
 }
 

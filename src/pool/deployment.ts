@@ -73,8 +73,8 @@ export interface Deployment {
 
   stats(): PoolStats;
 
-  /** Asks every server for a PING. Never rejects. */
-  health(): Promise<readonly NodeHealth[]>;
+  /** Asks every server for a PING, which it has `timeoutMs` to answer; default: `commandTimeout`. Never rejects. */
+  health(timeoutMs?: number): Promise<readonly NodeHealth[]>;
 
   /** Takes no more work, waits at most `timeoutMs` for what is pending, then ends everything. */
   close(timeoutMs: number): Promise<void>;

@@ -81,7 +81,7 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
   multi(): MultiCommands<TM> {
     const target = {
       typeMapping: this.#options.typeMapping,
-      command: (args: CommandArgs) => this.#core.command(args, undefined, this.#options.typeMapping),
+      command: (args: CommandArgs) => this.#core.command(args, undefined, this.#options),
       submitTogether: (commands: readonly PendingCommand[]) => this.#submitTogether(commands),
     };
     const executor: MultiExecutor = {
@@ -106,7 +106,8 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
     try {
       checkCall(script, keys, args);
       const { config } = this.#core;
-      const submit: ScriptTarget['submit'] = (command, transform) => this.send(command, transform, undefined);
+      const submit: ScriptTarget['submit'] = (command, transform, options) =>
+        this.send(command, transform, undefined, options.expected);
       return callAlone({ config, submit }, script, keys, args, shared, {});
     } catch (error) {
       return Promise.reject(error);
@@ -132,14 +133,20 @@ export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> ext
     this.#client().sUnsubscribe(...this.#bound(args))) as Client['sUnsubscribe'];
 
   /** @internal */
-  async send(args: CommandArgs, transform: ReplyTransform | undefined, rule: Rule | undefined): Promise<unknown> {
+  async send(
+    args: CommandArgs,
+    transform: ReplyTransform | undefined,
+    rule: Rule | undefined,
+    expected?: string,
+  ): Promise<unknown> {
     this.#assertOpen();
     if (rule?.kind === 'refused') throw refusal(args, rule);
     if (rule?.kind === 'isolated' && rule.method) {
       throw refusal(args, { ...rule, why: `call the method ${rule.method}() of the isolated connection instead` });
     }
     // Inside a MULTI the reply is QUEUED, which no transform expects.
-    const command = this.#core.command(args, this.#inMulti ? undefined : transform, this.#options.typeMapping);
+    const options = expected === undefined ? this.#options : { ...this.#options, expected };
+    const command = this.#core.command(args, this.#inMulti ? undefined : transform, options);
     const blockMs = rule?.kind === 'blocking' && !this.#inMulti ? rule.blockMs(args) : undefined;
     if (blockMs !== undefined) return blockOn(this.#core, this.#lease, command, this.#options, blockMs);
     this.#submit(command, this.#timeout(args, rule));
@@ -259,7 +266,9 @@ export async function runIsolated<T, TM extends TypeMapping>(
   const error = core.enter(options.signal);
   if (error) throw error;
   try {
-    const lease = await core.lease(options.signal);
+    const refusal = core.refuse(options);
+    if (refusal) throw refusal;
+    const lease = await core.lease(options.signal, undefined, core.failsFast(options));
     const connection = new IsolatedConnection(core, lease, encoder, options);
     try {
       return await fn(connection as unknown as IsolatedRedis<TM>);

@@ -34,7 +34,10 @@ export class Lane {
           }
         : events.settled,
       ...(events.answered && { answered: events.answered }),
-      lost: () => this.#replace(),
+      lost: () => {
+        if (this.isSilent) connections.doubt();
+        this.#replace();
+      },
       whyNone: () => connections.lastError,
     };
     this.#pipeline = new Pipeline(commandTimeoutMs, pipelineEvents, true);
@@ -43,6 +46,16 @@ export class Lane {
   /** Commands in flight or waiting. */
   get size(): number {
     return this.#pipeline.size;
+  }
+
+  /** Whether the server has answered nothing for as long as a command may take. */
+  get isSilent(): boolean {
+    return this.#pipeline.isSilent;
+  }
+
+  /** See {@link Pipeline.failWaiting}. */
+  failWaiting(error: Error, downMs: number): void {
+    this.#pipeline.failWaiting(error, downMs);
   }
 
   get connected(): boolean {

@@ -44,6 +44,16 @@ export class Lanes {
     return this.#lanes.filter((lane) => lane.connected).length;
   }
 
+  /** Whether every lane that is connected has been silent for as long as a command may take. */
+  get areSilent(): boolean {
+    return this.#lanes.every((lane) => !lane.connected || lane.isSilent);
+  }
+
+  /** An attempt to connect has failed, after `downMs` in which none succeeded. */
+  failWaiting(error: Error, downMs: number): void {
+    for (const lane of this.#lanes) lane.failWaiting(error, downMs);
+  }
+
   /** Commands in flight or waiting. */
   get size(): number {
     return this.#lanes.reduce((sum, lane) => sum + lane.size, 0);

@@ -1,7 +1,15 @@
 import { ErrorReply, type TypeMapping } from 'redis';
 import { ConnectionError, InvalidArgumentError } from '../errors.js';
+import type { Feature } from '../observe/query-event.js';
 import type { CommandArgs, ReplyTransform } from './node-redis.js';
 import { replyError } from './reply-error.js';
+
+/** What a query log tells of a command, beside how it ended. */
+interface Observed {
+  readonly args: CommandArgs;
+  readonly startedAt: number;
+  readonly options: { readonly feature?: Feature; readonly expected?: string };
+}
 
 /** Who is told how a command ended. */
 export interface CommandOwner {
@@ -48,7 +56,9 @@ export class PendingCommand {
   expectedBytes = 0;
   family = '';
   /** What a query log needs, kept only if someone listens. */
-  observed: { readonly args: CommandArgs; readonly startedAt: number } | undefined;
+  observed: Observed | undefined;
+  /** Whether it does not wait for a connection while its server is known to be away. */
+  failFast = false;
   owner!: CommandOwner;
 
   readonly #transform: ReplyTransform | undefined;

@@ -105,6 +105,27 @@ export class Pipeline implements CommandOwner {
     this.#owed.advance();
   }
 
+  /** Whether the oldest command was sent and has waited for longer than a command may: the server answers nothing. */
+  get isSilent(): boolean {
+    const { oldest } = this.#owed;
+    if (!oldest?.done || oldest.replied || !oldest.written) return false;
+    return performance.now() >= oldest.deadline - oldest.timeoutMs + this.#commandTimeoutMs;
+  }
+
+  /**
+   * An attempt to connect has failed: rejects the commands that do not wait for another. Those are the ones that are told to fail
+   * fast, and those that could not have waited for as long as the server is away.
+   */
+  failWaiting(error: Error, downMs: number): void {
+    if (this.#link || this.#backlog.length === 0) return;
+    const waits = (command: PendingCommand) =>
+      !command.failFast && downMs < (command.wholeTimeoutMs ?? command.timeoutMs);
+    const over = this.#backlog.filter((command) => !waits(command));
+    this.#backlog = this.#backlog.filter(waits);
+    for (const command of over) this.#drop(command, error);
+    this.#owed.advance();
+  }
+
   /** Ends one command for its caller now; it is not sent if it was not yet written. */
   abandon(command: PendingCommand, error: Error): void {
     command.fail(error);

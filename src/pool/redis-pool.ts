@@ -10,6 +10,7 @@ import { RateLimiter } from '../limit/limiter.js';
 import type { RateLimiterOptions } from '../limit/options.js';
 import { RateLimits } from '../limit/rate-limits.js';
 import { Locker } from '../lock/locker.js';
+import type { Feature } from '../observe/query-event.js';
 import { bindUserCallback } from '../observe/user-callback.js';
 import { slotOf, tagOf } from './cluster/slot.js';
 import type { Rule } from './command-table.js';
@@ -26,7 +27,7 @@ import { type IsolatedOptions, type IsolatedRedis, runIsolated } from './isolate
 import { createMulti } from './multi.js';
 import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
 import { OneServer } from './one-server.js';
-import type { PoolRuntime } from './runtime.js';
+import type { Batchers, PoolRuntime } from './runtime.js';
 import {
   callAlone,
   checkCall,
@@ -38,6 +39,7 @@ import {
   type ScriptCall,
   type SharedPart,
 } from './script.js';
+import type { ScriptBatcher } from './script-batch.js';
 import type { PoolStats } from './stats.js';
 import type { MessageListener, Subscription, SubscriptionKind } from './subscription.js';
 import type { Tracking, TrackingListener, TrackingOptions } from './tracking.js';
@@ -58,6 +60,7 @@ export interface SubscribeOptions {
 export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSender implements RunsScripts {
   readonly #runtime: PoolRuntime;
   readonly #options: CommandOptions;
+  #batchers: Batchers | undefined;
   #rateLimits: RateLimits | undefined;
   /** @internal */
   readonly encoder: Encoder;
@@ -85,7 +88,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
 
   /** Distributed locks on the keys of this pool; the same object for all its views, whose timeout and signal it does not have. */
   getLocker(): Locker {
-    this.#runtime.locker ??= new Locker(new Pool(this.#runtime, {}));
+    this.#runtime.locker ??= new Locker(new Pool(this.#runtime, { feature: 'lock' }));
     return this.#runtime.locker;
   }
 
@@ -96,7 +99,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    * @throws what a command throws, if Redis cannot be asked or refuses. `getRateLimiter` can have another answer for that.
    */
   rateLimit(key: string, period: Duration, limit: number): Promise<boolean> {
-    this.#rateLimits ??= new RateLimits(this);
+    this.#rateLimits ??= new RateLimits(this.#as('limit'));
     return this.#rateLimits.allow(key, period, limit);
   }
 
@@ -106,7 +109,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    * @throws {InvalidArgumentError} for an option that cannot be right.
    */
   getRateLimiter(options: RateLimiterOptions): RateLimiter {
-    return new RateLimiter(this, options);
+    return new RateLimiter(this.#as('limit'), options);
   }
 
   /**
@@ -116,7 +119,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    * @throws {InvalidArgumentError} for an option that cannot be right.
    */
   getCache<T = unknown>(options: CacheOptions<T> = {}): Cache<T> {
-    return new Cache(this.withReplicas('never') as unknown as CacheStore, options);
+    return new Cache(this.#as('cache').withReplicas('never') as unknown as CacheStore, options);
   }
 
   /**
@@ -173,6 +176,20 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    */
   withTimeout(timeout: Duration): this {
     return this.#view({ timeoutMs: positiveMs(timeout, 'withTimeout') });
+  }
+
+  /**
+   * The same pool, whose commands are refused at once with a `ConnectionError` while their server is known to be away: the last
+   * attempt to connect failed, or it has answered nothing for `commandTimeout`. Of a cluster that is looked at for each server.
+   *
+   * @param failFast `false`: they wait again, where the pool was registered with `failFast: true`.
+   * @throws {InvalidArgumentError} if it is neither true nor false.
+   */
+  withFailFast(failFast = true): this {
+    if (typeof failFast !== 'boolean') {
+      throw new InvalidArgumentError(`withFailFast takes true or false, got ${typeof failFast}`);
+    }
+    return this.#view({ failFast });
   }
 
   /**
@@ -294,16 +311,19 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     args: readonly ScriptArgument[] = [],
     shared?: SharedPart,
   ): Promise<Reply> {
-    const { deployment } = this.#runtime;
-    const { signal, timeoutMs } = this.#options;
+    const { timeoutMs, feature } = this.#options;
     try {
       checkCall(script, keys, args);
-      // A batch has one timeout, the pool's; a call with a timeout of its own goes by itself.
-      if (script.batch === undefined || timeoutMs !== undefined) {
-        const options = { ...(signal && { signal }), ...(timeoutMs && { timeoutMs }) };
-        return callAlone(deployment, script, keys, args, shared, options);
+      // A call with a timeout of its own goes by itself; the calls of a feature have one timeout together.
+      if (script.batch === undefined || (timeoutMs !== undefined && feature === undefined)) {
+        return callAlone(this.#runtime.deployment, script, keys, args, shared, this.#options);
       }
-      const reply = this.#runtime.batcher(script, this.#batchOf(keys, shared)).run(keys, args, signal, shared);
+      const reply = this.#batcher(script as Script<unknown>, keys, shared).run(
+        keys,
+        args,
+        this.#options.signal,
+        shared,
+      );
       const { transform } = script;
       return (transform ? reply.then(transform) : reply) as Promise<Reply>;
     } catch (error) {
@@ -323,8 +343,8 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     call: ScriptCall<Reply>,
     shared?: SharedPart,
   ): void {
-    const { signal, timeoutMs } = this.#options;
-    if (script.batch === undefined || script.transform || signal || timeoutMs !== undefined) {
+    const { signal, timeoutMs, feature } = this.#options;
+    if (script.batch === undefined || script.transform || signal || (timeoutMs !== undefined && !feature)) {
       this.runScript(script, keys, args, shared).then(
         (reply) => call.settle(reply),
         (error) => call.fail(error),
@@ -333,7 +353,7 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     }
     try {
       checkCall(script, keys, args);
-      this.#runtime.batcher(script, this.#batchOf(keys, shared)).add(keys, args, call as ScriptCall, shared);
+      this.#batcher(script as Script<unknown>, keys, shared).add(keys, args, call as ScriptCall, shared);
     } catch (error) {
       call.fail(error as Error);
     }
@@ -369,10 +389,21 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     return deployment.onServer(encodeKeys(keys, deployment.config.keyPrefix, []), this.#options, repeatable, work);
   }
 
+  #batcher(script: Script<unknown>, keys: readonly RedisArgument[], shared: SharedPart | undefined): ScriptBatcher {
+    this.#batchers ??= this.#runtime.batchersOf(this.#options);
+    return this.#batchers.of(script, this.#batchOf(keys, shared));
+  }
+
   #batchOf(keys: readonly RedisArgument[], shared: SharedPart | undefined): number {
     const { deployment } = this.#runtime;
     if (deployment.config.topology.kind !== 'cluster') return 0;
     return deployment.batchOf(encodeAllKeys(keys, shared, deployment.config.keyPrefix));
+  }
+
+  /** The same pool for a feature, which decodes replies itself: a type mapping is for its user's commands. */
+  #as(feature: Feature): this {
+    const { typeMapping: _, ...options } = this.#options;
+    return new Pool(this.#runtime, { ...options, feature }) as this;
   }
 
   #view(options: CommandOptions): this {

@@ -11,6 +11,11 @@ export class CommandRing {
     return this.#size;
   }
 
+  /** The oldest command that may be owed a reply. */
+  get oldest(): PendingCommand | undefined {
+    return this.#size > 0 ? this.#slots[this.#head] : undefined;
+  }
+
   push(command: PendingCommand): void {
     if (this.#size === this.#slots.length) this.#grow();
     this.#slots[(this.#head + this.#size++) & (this.#slots.length - 1)] = command;

@@ -13,11 +13,10 @@ import {
   type ScriptCall,
   type ScriptTarget,
   type SharedPart,
+  scriptOptions,
 } from './script.js';
 import { repliesOf } from './script-replies.js';
 import { atEndOfTurn } from './turn-end.js';
-
-const NO_OPTIONS = {};
 
 /** A call of a batch. */
 interface BatchedCall extends ScriptCall {
@@ -44,6 +43,7 @@ export class ScriptBatcher {
   readonly #pacing: BatchPacing;
   readonly #script: Script;
   readonly #most: number;
+  readonly #options: CommandOptions;
   readonly #flushSoon = () => this.#flush();
   /** What is sent at the end of this turn; calls are added to the last. */
   #batches: Batch[] = [];
@@ -52,11 +52,13 @@ export class ScriptBatcher {
   #sharedKeys: RedisArgument[] = [];
   #sharedArgs: RedisArgument[] = [];
 
-  constructor(core: ScriptTarget, script: Script, most: number) {
+  /** @param options of each script call. */
+  constructor(core: ScriptTarget, script: Script, most: number, options: CommandOptions = {}) {
     this.#core = core;
     this.#pacing = BatchPacing.of(core);
     this.#script = script;
     this.#most = most;
+    this.#options = scriptOptions(options);
   }
 
   /** A call, and how it ended. An aborted one is not sent, or its reply is dropped if it was. */
@@ -69,7 +71,8 @@ export class ScriptBatcher {
     if (signal?.aborted) return Promise.reject(aborted(signal));
     return new Promise((resolve, reject) => {
       const call: BatchedCall = { settle: resolve, fail: reject };
-      if (this.#pacing.isSolitary) this.#sendAlone(keys, args, call, shared, signal ? { signal } : NO_OPTIONS);
+      if (this.#pacing.isSolitary)
+        this.#sendAlone(keys, args, call, shared, signal ? { ...this.#options, signal } : this.#options);
       else {
         const batch = this.#gather(keys, args, call, shared);
         if (signal) this.#watch(batch, call, signal);
@@ -88,7 +91,7 @@ export class ScriptBatcher {
     call: ScriptCall,
     shared: SharedPart | undefined,
   ): void {
-    if (this.#pacing.isSolitary) this.#sendAlone(keys, args, call, shared, NO_OPTIONS);
+    if (this.#pacing.isSolitary) this.#sendAlone(keys, args, call, shared, this.#options);
     else this.#gather(keys, args, call, shared);
   }
 
@@ -184,7 +187,7 @@ export class ScriptBatcher {
         if (calls.length > 1 && isKeyRefused(error)) this.#sendEach(batch);
         else for (const call of calls) call.fail(error);
       });
-    void evaluate(this.#core, this.#script, evalsha(this.#script, keys, args), NO_OPTIONS, use, fail);
+    void evaluate(this.#core, this.#script, evalsha(this.#script, keys, args), this.#options, use, fail);
   }
 
   // Of some keys of a batch its user may use only some: whose they are must not be the trouble of the others.

@@ -150,6 +150,14 @@ export function encodeAllKeys(
 /** What a script is sent to: one server, or all that a pool leads to. */
 export type ScriptTarget = Pick<PoolCore, 'config' | 'submit'>;
 
+/** What a server says that does not know a script. */
+const NOT_KNOWN = 'NOSCRIPT';
+
+/** The options of a command that calls a script. */
+export function scriptOptions({ replicas: _, ...options }: CommandOptions): CommandOptions {
+  return { ...options, expected: NOT_KNOWN };
+}
+
 /** The command that calls a script, with keys and arguments as they are sent. */
 export function evalsha(
   script: Script,
@@ -162,6 +170,8 @@ export function evalsha(
 /**
  * Sends what {@link evalsha} makes, and EVAL for this call if the server does not know the script. Resolves with what `use` makes
  * of the reply, or `fail` of the error; default: it rejects with it.
+ *
+ * @param options made by {@link scriptOptions}, so that what is put right here is no failure in the query log.
  */
 export function evaluate<T>(
   core: ScriptTarget,
@@ -172,7 +182,7 @@ export function evaluate<T>(
   fail: (error: Error) => T = rethrow,
 ): Promise<T> {
   return core.submit(command, undefined, options).then(use, (error) => {
-    if (error instanceof ReplyError && error.replyCode === 'NOSCRIPT') {
+    if (error instanceof ReplyError && error.replyCode === NOT_KNOWN) {
       return core.submit(['EVAL', script.lua, ...command.slice(2)], undefined, options).then(use, fail);
     }
     return fail(error);
@@ -200,7 +210,7 @@ export async function callAlone<Reply>(
   const allArgs = encodeArguments(args, shared ? encodeArguments(shared.args, []) : []);
   const { batch, transform = (own: unknown) => own as Reply } = script;
   const command = evalsha(script, allKeys, allArgs);
-  return evaluate(core, script, command, options, (reply) =>
+  return evaluate(core, script, command, scriptOptions(options), (reply) =>
     transform(batch === undefined ? reply : onlyReply(reply, command)),
   );
 }

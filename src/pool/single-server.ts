@@ -103,8 +103,8 @@ export class SingleServer implements Deployment {
     return { ...serverStats(this.#core), pending: this.#core.pending, subscriptions: this.#subscriptions.size };
   }
 
-  async health(): Promise<readonly NodeHealth[]> {
-    return [await askHealth(this.#core, this.#core.connections.address ?? this.#configured())];
+  async health(timeoutMs?: number): Promise<readonly NodeHealth[]> {
+    return [await askHealth(this.#core, this.#core.connections.address ?? this.#configured(), timeoutMs)];
   }
 
   async close(timeoutMs: number): Promise<void> {

@@ -71,14 +71,15 @@ export function addStats(each: readonly ServerStats[]): ServerStats {
   };
 }
 
-/** Asks a server for a PING. Never rejects. */
+/** Asks a server for a PING, which it has `timeoutMs` to answer. Never rejects. */
 export async function askHealth(
   core: PoolCore,
   address: string,
+  timeoutMs?: number,
   role: NodeHealth['role'] = 'master',
 ): Promise<NodeHealth> {
   const startedAt = performance.now();
-  const outcome = await core.submit(['PING'], undefined, {}).then(
+  const outcome = await core.submit(['PING'], undefined, timeoutMs === undefined ? {} : { timeoutMs }).then(
     () => ({ status: 'up' as const, latencyMs: performance.now() - startedAt }),
     (error: Error) => ({ status: 'down' as const, error }),
   );

@@ -56,6 +56,7 @@ const options = fc.record(
     connectTimeout: duration,
     commandTimeout: duration,
     maxPending: fc.integer({ min: 1 }),
+    failFast: fc.boolean(),
     reconnect: fc.record(
       { minDelay: fc.integer({ min: 1, max: 50 }), maxDelay: fc.constant('1h') },
       { requiredKeys: [] },

@@ -34,6 +34,7 @@ describe('the public configuration of a pool', () => {
       connectTimeout: 5_000,
       commandTimeout: 5_000,
       maxPending: 100_000,
+      failFast: false,
       reconnect: { minDelay: 50, maxDelay: 500 },
       pool: { max: 10, min: 0, lanes: 1, acquireTimeout: 3_000, idleTimeout: 30_000, maxWaiting: 1_000 },
       commands: {},

@@ -79,6 +79,7 @@ const TABLES = {
     connectTimeout: '$duration?',
     commandTimeout: '$duration?',
     maxPending: 'integer?',
+    failFast: 'boolean?',
     reconnect: '$object?',
     pool: '$object?',
     commands: '$object?',

@@ -1,6 +1,6 @@
 import { RESP_TYPES } from 'redis';
 import { expect, test } from 'vitest';
-import { AbortError } from '../../src/index.js';
+import { AbortError, defineScript } from '../../src/index.js';
 import { failure } from '../support/engine.js';
 import { eventually } from '../support/eventually.js';
 import type { Site } from './site.js';
@@ -22,6 +22,30 @@ export function views(site: Site): void {
     expect(await buffers.transaction((own) => own.get(key), { watch: key })).toEqual(value);
     await redis.sAdd(`${key}:set`, 'member');
     for await (const page of buffers.sScanIterator(`${key}:set`)) expect(page).toEqual([Buffer.from('member')]);
+  });
+
+  test('withTypeMapping() holds for scripts, and for what the replies of several servers are made into', async () => {
+    const { redis } = site;
+    const key = site.key('view');
+    const view = redis.withTypeMapping({ ...BUFFERS, [RESP_TYPES.NUMBER]: String });
+    const alone = defineScript({ lua: 'return { redis.call("GET", KEYS[1]), 7 }', keys: 1 });
+    const batched = defineScript({
+      lua: 'local all = {} for i, key in ipairs(KEYS) do all[i] = { redis.call("GET", key), 7 } end return all',
+      keys: 1,
+      args: 0,
+      batch: 5,
+    });
+    await redis.set(key, 'väl');
+    const mapped = [Buffer.from('väl'), '7'];
+    expect(await Promise.all([view.runScript(alone, [key]), view.runScript(batched, [key])])).toEqual([mapped, mapped]);
+    expect(await Promise.all([redis.runScript(batched, [key]), view.runScript(batched, [key])])).toEqual([
+      ['väl', 7],
+      mapped,
+    ]);
+    expect(await view.isolated((own) => own.runScript(alone, [key]), { key })).toEqual(mapped);
+    expect(await view.dbSize()).toMatch(/^\d+$/);
+    expect(await view.scriptExists(['0'.repeat(40)])).toEqual(['0']);
+    expect((await view.keys('*')).every((name) => Buffer.isBuffer(name))).toBe(true);
   });
 
   test('withAbortSignal() ends what waits and what blocks, and swallows no element', async () => {

@@ -116,6 +116,7 @@ describe('the connections of a pool', () => {
       connectTimeout: 5_000,
       commandTimeout: 2_000,
       maxPending: 100_000,
+      failFast: false,
       reconnect: { minDelay: 50, maxDelay: 500 },
       pool: { max: 4, min: 0, lanes: 1, acquireTimeout: 3_000, idleTimeout: 30_000, maxWaiting: 1_000 },
       commands: {},

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   AbortError,
   CommandTimeoutError,
+  defineScript,
   InvalidArgumentError,
   PoolOverloadedError,
   type RedisPool,
@@ -29,6 +30,45 @@ describe('a view of a pool', () => {
       Buffer.from('väl'),
       'väl',
     ]);
+  });
+
+  test('with another type mapping decodes the replies of scripts by it, batched or alone, on any connection', async () => {
+    const pool = open();
+    const bytes = Buffer.from([0xff, 0x00, 0x80]);
+    const mapping = { [RESP_TYPES.BLOB_STRING]: Buffer, [RESP_TYPES.NUMBER]: String };
+    const view = pool.withTypeMapping(mapping);
+    const read = { lua: 'return { redis.call("GET", KEYS[1]), 7 }', keys: 1 };
+    const [alone, transformed, batched] = [
+      defineScript(read),
+      defineScript({ ...read, transform: (reply) => ({ reply }) }),
+      defineScript({
+        lua: 'local all = {} for i, key in ipairs(KEYS) do all[i] = { redis.call("GET", key), 7 } end return all',
+        keys: 1,
+        args: 0,
+        batch: 5,
+      }),
+    ];
+    await pool.set('v:bin', bytes);
+    for (const each of [view, pool.withTimeout('9s').withTypeMapping(mapping)]) {
+      expect(await each.runScript(alone, ['v:bin'])).toEqual([bytes, '7']);
+      expect(await each.runScript(transformed, ['v:bin'])).toEqual({ reply: [bytes, '7'] });
+      expect(await each.isolated((own) => own.runScript(batched, ['v:bin']))).toEqual([bytes, '7']);
+    }
+    const both = [view.runScript(batched, ['v:bin']), pool.runScript(batched, ['v:bin'])];
+    expect(await Promise.all(both)).toEqual([
+      [bytes, '7'],
+      [bytes.toString(), 7],
+    ]);
+  });
+
+  test('with a type mapping has limits, locks and caches like any other', async () => {
+    const view = open().withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer, [RESP_TYPES.NUMBER]: String });
+    expect(await view.rateLimit('v:limit', '1h', 1)).toBe(true);
+    expect(await view.getRateLimiter({ limit: 1, period: '1h' }).consume('v:limit')).toMatchObject({ allowed: false });
+    const cache = view.getCache({ prefix: 'v' });
+    await cache.put('key', { a: 1 });
+    expect(await cache.getOrSet('key', () => ({ a: 2 }))).toEqual({ a: 1 });
+    expect(await view.getLocker().run('v:lock', { ttl: '5s' }, async () => 1)).toBe(1);
   });
 
   test('has all that the pool has', () => {

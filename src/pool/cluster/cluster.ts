@@ -1,4 +1,5 @@
 import type { RedisArgument } from 'redis';
+import { formatEndpoint } from '../../config/address.js';
 import type { Endpoint, ResolvedPool } from '../../config/types.js';
 import { CommandRefusedError, InvalidArgumentError, ReplyError } from '../../errors.js';
 import type { QueryLog } from '../../observe/query-log.js';
@@ -16,6 +17,7 @@ import { executeUntrustedMulti, sendSingle, sendUntrusted } from '../untrusted.j
 import { connectCluster } from './connect-cluster.js';
 import { broadcastOf, type Combine } from './keyless.js';
 import { NO_SLOT, sharedSlot, slotOfCommand, slotOfCommands } from './keys.js';
+import { mapNumbers } from './mapped-reply.js';
 import { Masters } from './masters.js';
 import { redirectOf } from './redirect.js';
 import { type Route, SlotRouter } from './router.js';
@@ -165,13 +167,30 @@ export class Cluster implements Deployment {
     };
   }
 
-  async health(): Promise<readonly NodeHealth[]> {
-    return Promise.all(this.#masters.all.map((server) => askHealth(server, this.#masters.addressOf(server))));
+  async health(timeoutMs?: number): Promise<readonly NodeHealth[]> {
+    const startedAt = performance.now();
+    const patienceMs = timeoutMs ?? this.config.commandTimeoutMs;
+    try {
+      // Until the cluster was asked once no master is known.
+      await this.#router.server(this.#route(NO_SLOT, { timeoutMs: patienceMs }));
+    } catch (error) {
+      return [this.#unknown(error as Error)];
+    }
+    const leftMs = Math.max(1, Math.ceil(startedAt + patienceMs - performance.now()));
+    return Promise.all(this.#masters.all.map((server) => askHealth(server, this.#masters.addressOf(server), leftMs)));
   }
 
   async close(timeoutMs: number): Promise<void> {
     this.#subscriptions.close();
     await this.#masters.end(await this.#intake.close(timeoutMs));
+  }
+
+  /** Stands for the masters of a cluster that does not say which they are. */
+  #unknown(error: Error): NodeHealth {
+    const { topology, pool } = this.config;
+    const address = topology.kind === 'cluster' ? topology.nodes.map(formatEndpoint).join(',') : '';
+    const lanes = { total: pool.lanes, connected: 0 };
+    return { address, role: 'master', status: 'down', error, lanes, leases: { inUse: 0, idle: 0, waiting: 0 } };
   }
 
   #follow(route: Route, args: CommandArgs, transform: ReplyTransform | undefined, error?: unknown): Promise<unknown> {
@@ -218,7 +237,8 @@ export class Cluster implements Deployment {
     combine: Combine,
   ): Promise<unknown> {
     const servers = await this.servers();
-    return combine(await Promise.all(servers.map((server) => server.submit(args, transform, options))));
+    const replies = await Promise.all(servers.map((server) => server.submit(args, transform, options)));
+    return mapNumbers(combine(replies), options.typeMapping);
   }
 
   #route(slot: number, options: CommandOptions, startedAt = performance.now()): Route {
@@ -238,7 +258,7 @@ function submitAsking(
   options: CommandOptions,
 ): Promise<unknown> {
   const asking = server.command(ASKING);
-  const command = server.command(args, transform, options.typeMapping);
+  const command = server.command(args, transform, options);
   const error = server.submitTogether([asking, command], options);
   if (error) return Promise.reject(error);
   asking.promise.catch(() => undefined);

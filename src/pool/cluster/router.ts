@@ -31,11 +31,13 @@ export class SlotRouter {
   readonly #masters: Masters;
   readonly #intake: Intake;
   readonly #timeoutMs: number;
+  readonly #failFast: boolean;
 
   constructor(masters: Masters, intake: Intake, config: ResolvedPool) {
     this.#masters = masters;
     this.#intake = intake;
     this.#timeoutMs = config.commandTimeoutMs;
+    this.#failFast = config.failFast;
   }
 
   /**
@@ -66,6 +68,7 @@ export class SlotRouter {
     for (let pauses = 0; ; pauses++) {
       const known = this.#known(route.slot);
       if (known) return known;
+      this.#refuse(route);
       await this.#until(route, this.#masters.refresh(), undefined);
       const found = this.#known(route.slot);
       if (found) return found;
@@ -73,6 +76,14 @@ export class SlotRouter {
       if (isDefinite(problem)) throw problem;
       await this.#pause(route, pauses, problem);
     }
+  }
+
+  /** Throws why no server is known for a slot, if the command is to fail fast. */
+  #refuse({ options }: Route): void {
+    const { problem } = this.#masters;
+    if (!problem || !(options.failFast ?? this.#failFast)) return;
+    void this.#masters.refresh();
+    throw problem;
   }
 
   #known(slot: number): PoolCore | undefined {

@@ -105,8 +105,8 @@ export class PrefersReplicas implements Deployment {
     return { ...stats, ...addStats([stats, ...this.#replicas.stats()]) };
   }
 
-  async health(): Promise<readonly NodeHealth[]> {
-    const [masters, replicas] = await Promise.all([this.#masters.health(), this.#replicas.health()]);
+  async health(timeoutMs?: number): Promise<readonly NodeHealth[]> {
+    const [masters, replicas] = await Promise.all([this.#masters.health(timeoutMs), this.#replicas.health(timeoutMs)]);
     return [...masters, ...replicas];
   }
 

@@ -62,8 +62,8 @@ export class Replica {
   }
 
   /** Asks for a PING if it is in order. Never rejects. */
-  async health(): Promise<NodeHealth> {
-    if (this.usable) return askHealth(this.core, this.address, 'replica');
+  async health(timeoutMs?: number): Promise<NodeHealth> {
+    if (this.usable) return askHealth(this.core, this.address, timeoutMs, 'replica');
     const { lanes, leases } = serverStats(this.core);
     const error =
       this.#problem ??

@@ -77,8 +77,8 @@ export class Replicas {
     return [...this.#byAddress.values()].map(({ core }) => serverStats(core));
   }
 
-  health(): Promise<NodeHealth[]> {
-    return Promise.all([...this.#byAddress.values()].map((replica) => replica.health()));
+  health(timeoutMs?: number): Promise<NodeHealth[]> {
+    return Promise.all([...this.#byAddress.values()].map((replica) => replica.health(timeoutMs)));
   }
 
   async end(reason: LagoonError): Promise<void> {
