@@ -4,6 +4,7 @@ import { ClosedError, ConnectError, InvalidArgumentError, PoolNotRegisteredError
 import type { RedlockOptions } from './lock/redlock/options.js';
 import { Redlock } from './lock/redlock/redlock.js';
 import { type QueryFilter, type QueryHandler, QueryLog } from './observe/query-log.js';
+import { checkOptions, type OptionTable } from './options.js';
 import type { Deployment } from './pool/deployment.js';
 import { createRedisPool, type RedisPool } from './pool/redis-pool.js';
 import { PoolRuntime } from './pool/runtime.js';
@@ -14,6 +15,14 @@ export interface ConnectOptions {
   /** How long to try again while a server cannot be reached; default: one attempt, bounded by the pool's `connectTimeout`. */
   timeout?: Duration;
   signal?: AbortSignal;
+}
+
+/** Options of {@link Engine.health}. */
+export interface HealthOptions {
+  /** How long a server has to answer; default: the pool's `commandTimeout`. */
+  timeout?: Duration;
+  /** Whether pools that were not used yet are connected for the question; default `false`: they are `idle`. */
+  connect?: boolean;
 }
 
 /** Options of {@link Engine.close}. */
@@ -41,6 +50,8 @@ interface Registered {
   readonly runtime: PoolRuntime;
   readonly pool: RedisPool;
 }
+
+const HEALTH: OptionTable<HealthOptions> = { timeout: true, connect: ['ping', 'wake'] };
 
 const DEFAULT_CLOSE_TIMEOUT_MS = 5_000;
 
@@ -111,9 +122,22 @@ export class Engine<Names extends string = string> implements AsyncDisposable {
     if (failures.length > 0) throw new ConnectError(failures);
   }
 
-  /** Asks every pool that is in use for a PING, and reports what each is doing. Never rejects. */
-  async health(): Promise<Record<Names, PoolHealth>> {
-    const entries = [...this.#pools].map(async ([code, { runtime }]) => [code, await poolHealth(runtime.deployment)]);
+  /**
+   * Asks every pool that is in use for a PING, and reports what each is doing. That a server is away is no error of it.
+   *
+   * @throws {InvalidArgumentError} for an option that cannot be right.
+   */
+  async health(options: HealthOptions = {}): Promise<Record<Names, PoolHealth>> {
+    checkOptions('health', options, HEALTH);
+    const { timeout, connect = false } = options;
+    const timeoutMs = timeout === undefined ? undefined : positiveMs(timeout, 'health timeout');
+    if (typeof connect !== 'boolean') {
+      throw new InvalidArgumentError(`connect must be true or false, got ${typeof connect}`);
+    }
+    const entries = [...this.#pools].map(async ([code, { runtime }]) => [
+      code,
+      await poolHealth(runtime.deployment, timeoutMs, connect),
+    ]);
     return Object.fromEntries(await Promise.all(entries));
   }
 
@@ -152,9 +176,13 @@ export class Engine<Names extends string = string> implements AsyncDisposable {
   }
 }
 
-async function poolHealth(deployment: Deployment): Promise<PoolHealth> {
-  if (!deployment.used) return { status: 'idle', nodes: [], ...deployment.stats() };
-  const nodes = await deployment.health();
+async function poolHealth(
+  deployment: Deployment,
+  timeoutMs: number | undefined,
+  connect: boolean,
+): Promise<PoolHealth> {
+  if (!deployment.used && !connect) return { status: 'idle', nodes: [], ...deployment.stats() };
+  const nodes = await deployment.health(timeoutMs);
   const masters = nodes.filter(({ role }) => role === 'master');
   const slowest = Math.max(...masters.map(({ latencyMs = 0 }) => latencyMs));
   const down = masters.find(({ status }) => status === 'down');

@@ -28,7 +28,7 @@ export type {
   TlsVersion,
 } from './config/types.js';
 export type { Duration, DurationUnit } from './duration.js';
-export { type CloseOptions, type ConnectOptions, Engine, type PoolHealth } from './engine.js';
+export { type CloseOptions, type ConnectOptions, Engine, type HealthOptions, type PoolHealth } from './engine.js';
 export {
   AbortError,
   AcquireTimeoutError,
@@ -68,7 +68,13 @@ export type { RedlockLock } from './lock/redlock/redlock-lock.js';
 export type { RunOptions } from './lock/run.js';
 export type { Semaphore } from './lock/semaphore.js';
 export type { LockHolder, LockState } from './lock/state.js';
-export { COMMAND_CHANNEL, type QueryEvent, type QueryFilter, type QueryHandler } from './observe/query-log.js';
+export {
+  COMMAND_CHANNEL,
+  type Feature,
+  type QueryEvent,
+  type QueryFilter,
+  type QueryHandler,
+} from './observe/query-log.js';
 export type { IsolatedCommands, MultiCommands, PoolCommands } from './pool/commands.js';
 export type { IsolatedOptions, IsolatedRedis } from './pool/isolated.js';
 export type { RedisPool, SubscribeOptions } from './pool/redis-pool.js';

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import {
   AbortError,
   ClosedError,
+  CommandTimeoutError,
   ConnectError,
   ConnectionError,
   type Engine,
@@ -164,6 +165,41 @@ describe('Engine', () => {
       expect(health.unused.status).toBe('up'); // connect() has connected it
       await engine.getRedis().rPush('e:health', 'x');
       await blocked;
+    });
+
+    test('connects a pool that was not used, if it is asked to', async () => {
+      const engine = twoPools();
+      const health = await engine.health({ connect: true });
+      expect(health.default).toMatchObject({ status: 'up', lanes: { connected: 1 } });
+      expect(health.test).toMatchObject({ status: 'up' });
+    });
+
+    test('waits no longer than its timeout, with what a pool of any kind leads to', async () => {
+      const server = await startRedis();
+      const silent = { commandTimeout: '30s', connectTimeout: '30s' } as const;
+      const nobody = await freePort();
+      const engine = closedAfter(
+        new Registry()
+          .registerRedis(server.address, 0, 'default', silent)
+          .registerRedisCluster([`127.0.0.1:${nobody}`], 'cluster', silent)
+          .validate(),
+      );
+      await engine.getRedis().ping();
+      await server.freeze();
+      const startedAt = performance.now();
+      const health = await engine.health({ timeout: 200, connect: true });
+      expect(performance.now() - startedAt).toBeLessThan(3_000);
+      expect(health.default).toMatchObject({ status: 'down', error: expect.any(CommandTimeoutError) });
+      expect(health.cluster).toMatchObject({ status: 'down', error: expect.any(Error) });
+      expect(health.cluster.nodes).toMatchObject([{ status: 'down', address: `127.0.0.1:${nobody}` }]);
+      await server.stop();
+    });
+
+    test('refuses options that it does not know, and values that cannot be right', async () => {
+      const engine = twoPools();
+      for (const options of [{ timeout: 0 }, { connect: 1 }, { timout: 5 }, '1s']) {
+        expect(await failure(engine.health(options as never))).toBeInstanceOf(InvalidArgumentError);
+      }
     });
 
     test('never rejects, after close() neither', async () => {
