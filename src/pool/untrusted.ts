@@ -20,7 +20,7 @@ export function sendUntrusted(
   asking = false,
 ): Promise<unknown> {
   return onLease(core, options, (lease, left) => {
-    const command = core.command(args, transform, options.typeMapping);
+    const command = core.command(args, transform, options);
     const before = asking ? core.command(['ASKING']) : undefined;
     before?.promise.catch(() => undefined);
     submit(lease, before ? [before, command] : [command], left);
@@ -37,7 +37,7 @@ export function executeUntrustedMulti(
 ): Promise<unknown[]> {
   return onLease(core, options, (lease, left) => {
     const target: MultiTarget = {
-      command: (args) => core.command(args, undefined, options.typeMapping),
+      command: (args) => core.command(args, undefined, options),
       submitTogether: (all) => {
         submit(lease, all, left);
         return undefined;
