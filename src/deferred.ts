@@ -8,6 +8,8 @@ export class Deferred<T> {
   constructor() {
     this.promise = new Promise(takeResolve);
     this.resolve = resolveOfNew as Resolve<T>;
+    // It would keep this promise, and what its caller has in its async context, until another is made.
+    resolveOfNew = undefined;
   }
 
   reject(error: Error): void {
@@ -18,7 +20,7 @@ export class Deferred<T> {
   }
 }
 
-let resolveOfNew: Resolve<never>;
+let resolveOfNew: Resolve<never> | undefined;
 /** Gives away how to resolve a promise that is made. One for all, as a function for each would cost more than the promise. */
 function takeResolve(resolve: Resolve<never>): void {
   resolveOfNew = resolve;

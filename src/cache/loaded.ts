@@ -93,12 +93,15 @@ interface Watched {
 /** Looks at the marks of loads that take long, as marks do not last for ever. */
 export class Watch {
   readonly #marks: RemovalMarks;
+  readonly #inBackground: CacheStore['inBackground'];
   readonly #everyMs: number;
   readonly #loads = new Set<Watched>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(marks: RemovalMarks, everyMs = LOOK_MS) {
+  /** `inBackground`: that of the pool. The timer belongs to no caller. */
+  constructor(marks: RemovalMarks, inBackground: CacheStore['inBackground'], everyMs = LOOK_MS) {
     this.#marks = marks;
+    this.#inBackground = inBackground;
     this.#everyMs = everyMs;
   }
 
@@ -107,7 +110,7 @@ export class Watch {
     const load: Watched = { key, seen };
     this.#loads.add(load);
     // One timer for all of them, which goes on until it finds none: most loads are shorter than making one each is worth.
-    this.#timer ??= setInterval(() => this.#lookAtAll(), this.#everyMs).unref();
+    this.#timer ??= this.#inBackground(() => setInterval(() => this.#lookAtAll(), this.#everyMs).unref());
     return () => {
       this.#loads.delete(load);
       const last = load.seen;

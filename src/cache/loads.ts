@@ -1,3 +1,4 @@
+import { bindListeners } from '../async/bound-listeners.js';
 import { ClosedError, InvalidArgumentError, isUnavailable } from '../errors.js';
 import type { Lock } from '../lock/lock.js';
 import { aborted } from '../pool/abort.js';
@@ -139,7 +140,7 @@ export class Loads<V> {
     // Nobody waits for it any more.
     if (signal.aborted) throw signal.reason;
     this.#counters.loads++;
-    return loader({ key, signal });
+    return loader({ key, signal: bindListeners(signal, "A listener of a loader's signal") });
   }
 
   /** @param sent called when storing the value was sent; not if there is nothing to store. */

@@ -42,7 +42,7 @@ export class Remote<T> {
     this.#prefix = prefix;
     // Of the store as it was given: marks are text.
     this.#marks = new RemovalMarks(store, prefix);
-    this.#watch = new Watch(this.#marks);
+    this.#watch = new Watch(this.#marks, (work) => store.inBackground(work));
     this.local = local;
   }
 

@@ -7,6 +7,7 @@ export type CacheStore = Pick<
   | 'eval'
   | 'get'
   | 'getLocker'
+  | 'inBackground'
   | 'mGet'
   | 'multi'
   | 'pTTL'

@@ -1,6 +1,7 @@
 import { BoundedMap, bytesOf, detached } from '../bounded-map.js';
 import type { Plan } from './plan.js';
 import type { RateLimitResult } from './result.js';
+import type { LimitStore } from './store.js';
 import { turnNow } from './turn-clock.js';
 
 interface Denial {
@@ -26,6 +27,7 @@ const MOST_BYTES = 16 * 1024 * 1024;
  */
 export class Denials {
   readonly #most: number;
+  readonly #inBackground: LimitStore['inBackground'];
   readonly #known = new Map<string, Denial>();
   /** What the keys of the denials take. */
   #bytes = 0;
@@ -34,8 +36,10 @@ export class Denials {
   /** When keys were last forgotten. */
   readonly #forgottenAt: BoundedMap<string, number>;
 
-  constructor(most: number) {
+  /** `inBackground`: that of the pool. Answers are kept, and belong to no caller. */
+  constructor(most: number, inBackground: LimitStore['inBackground']) {
     this.#most = most;
+    this.#inBackground = inBackground;
     this.#forgottenAt = new BoundedMap(most, MOST_BYTES);
   }
 
@@ -52,7 +56,7 @@ export class Denials {
     if (now - denial.answeredAt >= 1) {
       const { until, resetAt, result } = denial;
       denial.answeredAt = now;
-      denial.answer = Promise.resolve({
+      denial.answer = this.#kept({
         ...result,
         retryAfter: result.retryAfter < 0 ? -1 : Math.ceil(until - now),
         resetAfter: Math.max(0, Math.ceil(resetAt - now)),
@@ -76,7 +80,7 @@ export class Denials {
     this.#costs.set(cost, (this.#costs.get(cost) ?? 0) + 1);
     this.#bytes += bytes;
     const own = detached(key);
-    const answer = Promise.resolve(result);
+    const answer = this.#kept(result);
     this.#known.set(nameOf(own, cost), { plan, key: own, cost, result, until, resetAt, answer, answeredAt: sentAt });
   }
 
@@ -84,6 +88,10 @@ export class Denials {
   forget(key: string): void {
     this.#forgottenAt.set(detached(key), performance.now());
     for (const cost of [...this.#costs.keys()]) this.#delete(cost, key);
+  }
+
+  #kept(result: RateLimitResult): Promise<RateLimitResult> {
+    return this.#inBackground(() => Promise.resolve(result));
   }
 
   #delete(cost: number, key: string): void {

@@ -55,7 +55,7 @@ export class RateLimiter {
     const { rules, maxDenials, timeoutMs } = this.#options;
     this.#store = timeoutMs === undefined ? store : store.withTimeout(timeoutMs);
     this.#scripts = scriptsFor(rules.map(({ id }) => id[0]).join(''));
-    this.#denials = new Denials(maxDenials);
+    this.#denials = new Denials(maxDenials, (work) => store.inBackground(work));
     this.#outages = new Outages(this.#store, this.#options);
     this.#waits = new Waits(store.closing);
     const limits = rules.map(({ limit }) => limit);

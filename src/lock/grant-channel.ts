@@ -16,7 +16,7 @@ export class GrantChannel {
   #subscription: Promise<Subscription> | undefined;
   #open = false;
   /** The last subscription ends. A new one to the same channel must come behind it. */
-  #ending: Promise<unknown> = Promise.resolve();
+  #ending: Promise<unknown> | undefined;
   #idle: NodeJS.Timeout | undefined;
 
   constructor(
@@ -40,7 +40,7 @@ export class GrantChannel {
   /** Resolves once messages arrive. */
   async open(): Promise<void> {
     if (this.#open) return;
-    this.#subscription ??= this.#subscribe();
+    this.#subscription ??= this.#store.inBackground(() => this.#subscribe());
     const subscription = this.#subscription;
     try {
       await subscription;
@@ -60,14 +60,15 @@ export class GrantChannel {
   rest(): void {
     if (!this.#sharded) return;
     clearTimeout(this.#idle);
-    this.#idle = setTimeout(() => this.#close(), this.#store.getPoolConfig().pool.idleTimeout).unref();
+    const { idleTimeout } = this.#store.getPoolConfig().pool;
+    this.#idle = this.#store.inBackground(() => setTimeout(() => this.#close(), idleTimeout).unref());
   }
 
   #close(): void {
     const subscription = this.#subscription;
     this.#subscription = undefined;
     this.#open = false;
-    this.#ending = subscription?.then((it) => it.unsubscribe()).catch(() => undefined) ?? this.#ending;
+    if (subscription) this.#ending = subscription.then((it) => it.unsubscribe()).catch(() => undefined);
   }
 
   async #subscribe(): Promise<Subscription> {

@@ -26,7 +26,7 @@ export class Lock implements AsyncDisposable, Renewable {
   #autoRenews = false;
   #state: 'held' | 'released' | 'lost' = 'held';
   #lostBecause: LockLostError | undefined;
-  #abort: AbortController | undefined;
+  #abort: ReturnType<typeof attentive> | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Ends with the refresh that was asked for last. */
   #refreshing: Promise<unknown> | undefined;
@@ -223,7 +223,7 @@ export class Lock implements AsyncDisposable, Renewable {
   }
 
   // Made when it is first asked for: most locks are released long before anybody would.
-  #createSignal(): AbortController {
+  #createSignal(): ReturnType<typeof attentive> {
     this.#notice();
     const abort = attentive(() => this.#notice());
     if (this.#lostBecause) abort.abort(this.#lostBecause);

@@ -26,7 +26,7 @@ import { WaitingRooms } from './waiting-rooms.js';
 /** Distributed locks on the keys of one pool. Made by `redis.getLocker()`. */
 export class Locker implements LockOwner, ObtainsKind, Obtains {
   /** @internal */
-  readonly renewals = new Renewals();
+  readonly renewals: Renewals;
   readonly #store: LockStore & Connections;
   readonly #requests: Requests;
   readonly #rooms: WaitingRooms;
@@ -35,6 +35,7 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
   /** @internal */
   constructor(store: LockStore & Connections) {
     this.#store = store;
+    this.renewals = new Renewals((work) => store.inBackground(work));
     this.#requests = new Requests(store, `lagoon:lock:${randomUUID()}`);
     this.#rooms = new WaitingRooms(store, this.#requests, (claim, fence) => void this.giveBack(claim, fence));
   }
@@ -150,7 +151,12 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
   }
 
   /** @internal */
-  async proceed(obtaining: Obtaining, first: Held | undefined): Promise<Lock | null> {
+  proceed(obtaining: Obtaining, first: Held | undefined): Promise<Lock | null> {
+    // The reply may be that to a batch, and have come in the async context of another caller.
+    return this.#store.inBackground(() => this.#proceed(obtaining, first));
+  }
+
+  async #proceed(obtaining: Obtaining, first: Held | undefined): Promise<Lock | null> {
     const held = isNotOver(first) ? first : await this.#waitFor(first, obtaining);
     if (!held) return null;
     const { claim, signal, replicas } = obtaining;
@@ -194,7 +200,8 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
     } catch (error) {
       log.lock('cannot give back a lock that nobody is told of: %s', (error as Error).message);
       if (!isUnavailable(error) || performance.now() > giveUpAt) return;
-      setTimeout(() => void this.giveBack(claim, fence, giveUpAt), RETRY_MS).unref();
+      const again = () => void this.giveBack(claim, fence, giveUpAt);
+      this.#store.inBackground(() => setTimeout(again, RETRY_MS).unref());
     }
   }
 

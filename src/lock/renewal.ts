@@ -1,5 +1,6 @@
 import { timerMs } from '../duration.js';
 import { log } from '../observe/debug.js';
+import type { LockStore } from './store.js';
 
 /** Something that lapses unless it is renewed. */
 export interface Renewable {
@@ -21,8 +22,14 @@ const MIN_RETRY_MS = 20;
 export class Renewals {
   /** When each is due. */
   readonly #due = new Map<Renewable, number>();
+  readonly #inBackground: LockStore['inBackground'];
   #timer: NodeJS.Timeout | undefined;
   #wakeAt = Number.POSITIVE_INFINITY;
+
+  /** `inBackground`: that of the pool. The timer belongs to no caller. */
+  constructor(inBackground: LockStore['inBackground']) {
+    this.#inBackground = inBackground;
+  }
 
   add(renewable: Renewable): void {
     this.#schedule(renewable, performance.now() + renewable.renewEveryMs);
@@ -41,7 +48,7 @@ export class Renewals {
     clearTimeout(this.#timer);
     this.#wakeAt = at;
     if (at === Number.POSITIVE_INFINITY) return;
-    this.#timer = setTimeout(() => this.#run(), timerMs(at)).unref();
+    this.#timer = this.#inBackground(() => setTimeout(() => this.#run(), timerMs(at)).unref());
   }
 
   #run(): void {

@@ -19,6 +19,8 @@ export interface LockStore extends RunsScripts {
     readonly keyPrefix: string;
     readonly pool: { readonly idleTimeout: number };
   };
+  /** Calls `work` in the async context in which the pool was made, for what outlives the call that causes it. */
+  inBackground<T>(work: () => T): T;
   /** Aborts when the pool begins to close. */
   readonly closing: AbortSignal;
 }

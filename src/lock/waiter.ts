@@ -18,7 +18,7 @@ export class Waiter {
   trouble: Error | undefined;
   /** Set while and after it leaves the queue of its own accord: it is not asked for any more. */
   leaving: Promise<void> | undefined;
-  readonly #settle: (outcome: Outcome) => void;
+  #settle: ((outcome: Outcome) => void) | undefined;
   #over = false;
   #fence: string | undefined;
   /** A moment on this clock that is not after the same moment, in µs, on the server's. */
@@ -46,7 +46,9 @@ export class Waiter {
     if (this.#over) return false;
     this.#over = true;
     if (outcome && !(outcome instanceof Error)) this.#fence = outcome.fence;
-    this.#settle(outcome);
+    this.#settle?.(outcome);
+    // What has ended is remembered, and must not keep the signal and the promise of its caller.
+    this.#settle = undefined;
     return true;
   }
 

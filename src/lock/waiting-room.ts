@@ -63,6 +63,11 @@ export class WaitingRoom {
    * @throws {AbortError} when `signal` aborts. {@link ReplyError} if Redis refuses. Another error if Redis did not answer to the end.
    */
   wait(claim: Claim, waitMs: number, signal: AbortSignal | undefined): Promise<Held | undefined> {
+    // The channel, and the timers of a line, serve others too, and those who have waited are remembered for long.
+    return this.#store.inBackground(() => this.#wait(claim, waitMs, signal));
+  }
+
+  #wait(claim: Claim, waitMs: number, signal: AbortSignal | undefined): Promise<Held | undefined> {
     const id = String(this.#nextId++);
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(aborted(signal));
@@ -83,7 +88,7 @@ export class WaitingRoom {
         signal &&
         whenAborted(signal, () => {
           waiter.end(aborted(signal));
-          waiter.leaving = this.#leave(waiter);
+          waiter.leaving = this.#store.inBackground(() => this.#leave(waiter));
         });
       this.#channel.use();
       this.#waiters.set(id, waiter);
@@ -99,7 +104,8 @@ export class WaitingRoom {
 
   /** A reply was lost that may have told waiters of this process of their grants: all ask again. */
   askAllSoon(): void {
-    if (this.#waiters.size > 0) this.#askingAll ??= setTimeout(() => this.#askAll(), RETRY_MS).unref();
+    if (this.#waiters.size === 0) return;
+    this.#askingAll ??= this.#store.inBackground(() => setTimeout(() => this.#askAll(), RETRY_MS).unref());
   }
 
   /** Ends every wait: the pool begins to close. */

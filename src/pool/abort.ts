@@ -7,21 +7,21 @@ const callbacksOf = new WeakMap<AbortSignal, Set<() => void>>();
  * has one listener: a thousand commands under one signal are no leak that Node should warn of.
  */
 export function whenAborted(signal: AbortSignal, callback: () => void): () => void {
-  let callbacks = callbacksOf.get(signal);
-  if (!callbacks) {
-    const all = new Set<() => void>();
-    signal.addEventListener(
-      'abort',
-      () => {
-        for (const call of [...all]) call();
-      },
-      { once: true },
-    );
-    callbacksOf.set(signal, all);
-    callbacks = all;
-  }
+  const callbacks = callbacksOf.get(signal) ?? listenTo(signal);
   callbacks.add(callback);
   return () => callbacks.delete(callback);
+}
+
+// A function of its own: inside of the other, the listener would keep the first callback for as long as the signal lives.
+function listenTo(signal: AbortSignal): Set<() => void> {
+  const callbacks = new Set<() => void>();
+  const listener = () => {
+    for (const call of [...callbacks]) call();
+  };
+  // Not the signal's own method: it may bind what it is given to the async context of now, which would be kept.
+  EventTarget.prototype.addEventListener.call(signal, 'abort', listener, { once: true });
+  callbacksOf.set(signal, callbacks);
+  return callbacks;
 }
 
 /** What becomes of `work`, or the abort if that comes first; how `work` ends is nobody's concern then. */

@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import { createRequire } from 'node:module';
 import type { Pool } from 'generic-pool';
 import type { ResolvedPool } from '../config/types.js';
@@ -18,6 +19,8 @@ export type ConnectFailed = (error: LagoonError, definite: boolean) => void;
 
 /** Every connection of a named pool: a budget (generic-pool) over a topology, with deadlines and a back-off for connecting. */
 export class Connections {
+  /** What outlives its caller is made in it; see {@link Intake.background}. */
+  readonly background: AsyncResource;
   readonly #config: ResolvedPool;
   readonly #topology: Topology;
   readonly #pool: Pool<Link>;
@@ -38,7 +41,8 @@ export class Connections {
   #closed = false;
   #endedBy: LagoonError | undefined;
 
-  constructor(config: ResolvedPool, topology: Topology) {
+  constructor(config: ResolvedPool, topology: Topology, background: AsyncResource) {
+    this.background = background;
     this.#config = config;
     this.#topology = topology;
     const { max, min, acquireTimeoutMs, idleTimeoutMs } = config.pool;
@@ -46,7 +50,7 @@ export class Connections {
     const { createPool } = require('generic-pool') as typeof import('generic-pool');
     this.#pool = createPool(
       {
-        create: () => this.#create(),
+        create: () => background.runInAsyncScope(() => this.#create()),
         destroy: async (link) => {
           link.destroy(new ClosedError('the connection was not needed any more'));
         },
@@ -136,7 +140,9 @@ export class Connections {
       if (failFast) this.#hasty.add(fail);
       if (isLease) this.#waitingLeases++;
       const stopWatching = signal && whenAborted(signal, () => fail(aborted(signal)));
-      this.#pool.acquire(PRIORITY[kind]).then(
+      // The first call starts the timers of generic-pool.
+      const acquired = this.background.runInAsyncScope(() => this.#pool.acquire(PRIORITY[kind]));
+      acquired.then(
         (link) => {
           // Nobody waits for it any more: it goes straight back.
           if (over) return this.release(link);

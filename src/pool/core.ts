@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import type { TypeMapping } from 'redis';
 import type { ReplicaReads, ResolvedPool } from '../config/types.js';
 import { ConnectionError, type LagoonError, ReplyError } from '../errors.js';
@@ -59,7 +60,7 @@ export class PoolCore {
     this.config = config;
     this.queryLog = queryLog;
     this.#intake = intake;
-    this.connections = new Connections(config, topology);
+    this.connections = new Connections(config, topology, intake.background);
     this.lanes = new Lanes(config.pool.lanes, config.commandTimeoutMs, this.connections, (command, error) => {
       this.#settled++;
       if (command.observed) this.#record(command.observed, error);
@@ -71,6 +72,11 @@ export class PoolCore {
   /** Aborts when the pool begins to close, for what would otherwise wait without end. */
   get closing(): AbortController {
     return this.#intake.closing;
+  }
+
+  /** See {@link Intake.background}. */
+  get background(): AsyncResource {
+    return this.#intake.background;
   }
 
   /** Commands and callbacks under way. */

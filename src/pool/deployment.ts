@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import type { RedisArgument } from 'redis';
 import type { ResolvedPool } from '../config/types.js';
 import type { QueryLog } from '../observe/query-log.js';
@@ -20,6 +21,8 @@ export interface Deployment {
   readonly config: ResolvedPool;
   /** Aborts when the pool begins to close. */
   readonly closing: AbortController;
+  /** See {@link Intake.background}. */
+  readonly background: AsyncResource;
   /** Whether it was ever asked for a connection. */
   readonly used: boolean;
 

@@ -1,3 +1,5 @@
+import { AsyncResource } from 'node:async_hooks';
+import { bindListeners } from '../async/bound-listeners.js';
 import { ClosedError, type LagoonError, PoolOverloadedError } from '../errors.js';
 import { aborted } from './abort.js';
 
@@ -5,6 +7,11 @@ import { aborted } from './abort.js';
 export class Intake {
   /** Aborts when the pool begins to close, for what would otherwise wait without end. */
   readonly closing = new AbortController();
+  /**
+   * The async context in which the pool was made. Connections, timers and whatever else outlives the call that caused it is made
+   * in it: it would keep what the caller has in its own for as long as it lives.
+   */
+  readonly background = new AsyncResource('LAGOON_POOL');
   readonly #code: string;
   readonly #most: number;
   #pending = 0;
@@ -14,6 +21,7 @@ export class Intake {
 
   /** @param most pieces of work that may be pending at once. */
   constructor(code: string, most: number) {
+    bindListeners(this.closing.signal, 'A listener of the signal `closing` of a pool');
     this.#code = code;
     this.#most = most;
   }

@@ -40,7 +40,7 @@ export class Lane {
       },
       whyNone: () => connections.lastError,
     };
-    this.#pipeline = new Pipeline(commandTimeoutMs, pipelineEvents, true);
+    this.#pipeline = new Pipeline(commandTimeoutMs, pipelineEvents, connections.background);
   }
 
   /** Commands in flight or waiting. */
@@ -82,7 +82,7 @@ export class Lane {
   connect(): Promise<void> {
     // Without this an attempt would be over before it is noted, and its note would keep the next one from being made.
     if (this.#link || this.#closed) return Promise.resolve();
-    this.#connecting ??= this.#acquire();
+    this.#connecting ??= this.#connections.background.runInAsyncScope(() => this.#acquire());
     return this.#connecting;
   }
 

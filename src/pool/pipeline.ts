@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import { CommandTimeoutError, ConnectionError } from '../errors.js';
 import type { Link } from './link.js';
 import { type CommandOwner, connectionLost, type PendingCommand } from './pending-command.js';
@@ -25,6 +26,7 @@ export interface PipelineEvents {
 export class Pipeline implements CommandOwner {
   readonly #events: PipelineEvents;
   readonly #commandTimeoutMs: number;
+  readonly #background: AsyncResource | undefined;
   /** Every command that is owed a reply, oldest first. */
   readonly #owed = new CommandRing();
   /** Commands not yet handed to the link. */
@@ -34,16 +36,15 @@ export class Pipeline implements CommandOwner {
   #flushScheduled = false;
   readonly #solitude = new Solitude();
   readonly #check: ReplyCheck;
-  /** Whether the replies of a connection that stays busy are checked from time to time. */
-  readonly #checksWhileBusy: boolean;
   #turnStartedAt = 0;
   #watch: NodeJS.Timeout | undefined;
   #watchedAt = 0;
 
-  constructor(commandTimeoutMs: number, events: PipelineEvents, checksWhileBusy = false) {
+  /** `background`: the async context of a pipeline that callers share and that outlives them; its replies are checked while it is busy. */
+  constructor(commandTimeoutMs: number, events: PipelineEvents, background?: AsyncResource) {
     this.#commandTimeoutMs = commandTimeoutMs;
+    this.#background = background;
     this.#events = events;
-    this.#checksWhileBusy = checksWhileBusy;
     this.#check = new ReplyCheck(() => {
       this.#owed.advance();
       if (this.#backlog.length > 0) this.#scheduleFlush();
@@ -244,7 +245,8 @@ export class Pipeline implements CommandOwner {
     const intervalMs = Math.max(1, Math.floor(this.#commandTimeoutMs / 25));
     this.#watchedAt = performance.now();
     // What arrived while the event loop was busy is read before the watch looks: timers come before I/O, immediates after.
-    this.#watch = setInterval(() => setImmediate(() => this.#expire(intervalMs)), intervalMs);
+    const watch = () => setInterval(() => setImmediate(() => this.#expire(intervalMs)), intervalMs);
+    this.#watch = this.#background ? this.#background.runInAsyncScope(watch) : watch();
   }
 
   #stopWatch(): void {
@@ -262,7 +264,7 @@ export class Pipeline implements CommandOwner {
     }
     // A process that was itself stopped for a while gives the replies one more interval to be read.
     if (late) return;
-    if (this.#checksWhileBusy) this.checkReplies();
+    if (this.#background) this.checkReplies();
     const owed = this.#owed.toArray();
     const expired = owed.filter((command) => !command.done && command.deadline <= now);
     for (const command of expired) command.fail(this.#timedOut(command));

@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import type { RedisArgument } from 'redis';
 import { formatEndpoint } from '../config/address.js';
 import type { ResolvedPool } from '../config/types.js';
@@ -31,6 +32,10 @@ export class SingleServer implements Deployment {
 
   get closing(): AbortController {
     return this.#core.closing;
+  }
+
+  get background(): AsyncResource {
+    return this.#core.background;
   }
 
   get used(): boolean {

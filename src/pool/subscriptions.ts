@@ -9,7 +9,7 @@ const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 500;
 
 /** What subscriptions need of a pool, or of one server of a cluster. */
-export type LeaseSource = Pick<PoolCore, 'config' | 'closing' | 'command' | 'lease'>;
+export type LeaseSource = Pick<PoolCore, 'background' | 'config' | 'closing' | 'command' | 'lease'>;
 
 /** Every subscription of a pool, on one leased connection that exists while there are any. */
 export class Subscriptions {
@@ -67,9 +67,11 @@ export class Subscriptions {
   }
 
   #connect(): Promise<Lease> {
-    this.#connecting ??= this.#lastingLease().finally(() => {
-      this.#connecting = undefined;
-    });
+    this.#connecting ??= this.#core.background.runInAsyncScope(() =>
+      this.#lastingLease().finally(() => {
+        this.#connecting = undefined;
+      }),
+    );
     return this.#connecting;
   }
 
@@ -155,9 +157,11 @@ export class Subscriptions {
 
   #dropLeaseWhenUnused(): void {
     clearTimeout(this.#idleTimer);
-    this.#idleTimer = setTimeout(() => {
+    const { background, config } = this.#core;
+    const drop = () => {
       if (this.#active.size === 0) this.#dropLease();
-    }, this.#core.config.pool.idleTimeoutMs).unref();
+    };
+    this.#idleTimer = background.runInAsyncScope(() => setTimeout(drop, config.pool.idleTimeoutMs).unref());
   }
 
   #dropLease(): void {

@@ -62,7 +62,7 @@ export class ServerTracking implements Tracking {
     const closing = core.closing.signal;
     this.#unwatch = whenAborted(closing, () => this.stop());
     if (closing.aborted) this.stop();
-    else void this.#connect();
+    else core.background.runInAsyncScope(() => void this.#connect());
   }
 
   get confirmedUntil(): number {

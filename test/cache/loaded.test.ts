@@ -17,7 +17,7 @@ describe('a load that takes longer than a removal stands marked', () => {
     const prefix = `${newName()}#`;
     const marks = new RemovalMarks(pool as unknown as CacheStore, prefix);
     await before(marks);
-    const watch = new Watch(marks, EVERY_MS);
+    const watch = new Watch(marks, (work) => work(), EVERY_MS);
     const seen: Seen = { stored: null, marks: await marks.read('k', undefined) };
     return { pool, prefix, marks, seen, end: watch.begin('k', seen) };
   }

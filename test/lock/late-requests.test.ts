@@ -40,6 +40,7 @@ function storeOf(
       return pool.subscribe(channel, (text) => message(() => listener(text)), options);
     },
     getPoolConfig: () => pool.getPoolConfig(),
+    inBackground: (work) => pool.inBackground(work),
     closing: pool.closing,
     isolated: (fn, options) => pool.isolated(fn, options),
   } satisfies LockStore & Connections as LockStore & Connections;

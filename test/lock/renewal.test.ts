@@ -193,7 +193,7 @@ describe('Renewals', () => {
   }
 
   test('renews each at its own interval', async () => {
-    const renewals = new Renewals();
+    const renewals = new Renewals((work) => work());
     const [fast, slow] = [new Probe(40), new Probe(200)];
     renewals.add(slow);
     renewals.add(fast);
@@ -206,7 +206,7 @@ describe('Renewals', () => {
   });
 
   test('gathers those that fall due together', async () => {
-    const renewals = new Renewals();
+    const renewals = new Renewals((work) => work());
     const probes: Probe[] = [];
     for (let i = 0; i < 10; i++) {
       const probe = new Probe(300 + i);
@@ -220,7 +220,7 @@ describe('Renewals', () => {
   });
 
   test('tries a failed one again soon, and one that is gone never', async () => {
-    const renewals = new Renewals();
+    const renewals = new Renewals((work) => work());
     const failing = new Probe(300, (attempt) => (attempt < 2 ? 'failed' : 'renewed'));
     const gone = new Probe(300, () => 'gone');
     renewals.add(failing);
@@ -233,7 +233,7 @@ describe('Renewals', () => {
   });
 
   test('forgets what is deleted, also while it is being renewed', async () => {
-    const renewals = new Renewals();
+    const renewals = new Renewals((work) => work());
     const probe = new Probe(30);
     renewals.add(probe);
     const renew = probe.renew.bind(probe);

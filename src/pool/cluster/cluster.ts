@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import type { RedisArgument } from 'redis';
 import { formatEndpoint } from '../../config/address.js';
 import type { Endpoint, ResolvedPool } from '../../config/types.js';
@@ -45,11 +46,15 @@ export class Cluster implements Deployment {
     this.#intake = intake;
     this.#masters = new Masters(config, seeds, queryLog, this.#intake);
     this.#router = new SlotRouter(this.#masters, this.#intake, config);
-    this.#subscriptions = new ClusterSubscriptions(config, this.#intake.closing, this.#masters, this.#router);
+    this.#subscriptions = new ClusterSubscriptions(config, this.#intake, this.#masters, this.#router);
   }
 
   get closing(): AbortController {
     return this.#intake.closing;
+  }
+
+  get background(): AsyncResource {
+    return this.#intake.background;
   }
 
   get used(): boolean {

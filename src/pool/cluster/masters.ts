@@ -111,9 +111,11 @@ export class Masters {
   /** Asks the cluster who has which slot. Resolves when that is over, however it ended; never rejects. */
   refresh(): Promise<void> {
     if (this.#ended.signal.aborted) return Promise.resolve();
-    this.#watch ??= setInterval(() => this.#look(), WATCH_MS).unref();
-    this.#refreshing ??= this.#refresh().finally(() => {
-      this.#refreshing = undefined;
+    this.#refreshing ??= this.#intake.background.runInAsyncScope(() => {
+      this.#watch ??= setInterval(() => this.#look(), WATCH_MS).unref();
+      return this.#refresh().finally(() => {
+        this.#refreshing = undefined;
+      });
     });
     return this.#refreshing;
   }

@@ -1,7 +1,9 @@
+import type { AsyncResource } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ResolvedPool } from '../../config/types.js';
 import { log } from '../../observe/debug.js';
 import type { PoolCore } from '../core.js';
+import type { Intake } from '../intake.js';
 import { Subscription, type SubscriptionKind, type SubscriptionRequest } from '../subscription.js';
 import { type LeaseSource, Subscriptions } from '../subscriptions.js';
 import { NO_SLOT, sharedSlot } from './keys.js';
@@ -34,6 +36,7 @@ function forget(subscription: Subscription | undefined): void {
 export class ClusterSubscriptions {
   readonly #config: ResolvedPool;
   readonly #closing: AbortController;
+  readonly #background: AsyncResource;
   readonly #masters: Masters;
   readonly #router: SlotRouter;
   readonly #plain: Subscriptions;
@@ -41,8 +44,9 @@ export class ClusterSubscriptions {
   readonly #shards = new Map<Subscription, Shard>();
   readonly #stopListening: () => void;
 
-  constructor(config: ResolvedPool, closing: AbortController, masters: Masters, router: SlotRouter) {
+  constructor(config: ResolvedPool, { background, closing }: Intake, masters: Masters, router: SlotRouter) {
     this.#config = config;
+    this.#background = background;
     this.#closing = closing;
     this.#masters = masters;
     this.#router = router;
@@ -142,6 +146,7 @@ export class ClusterSubscriptions {
   /** A server that says so when a slot, and the channels in it, leave it. */
   #listening(server: PoolCore): LeaseSource {
     return {
+      background: this.#background,
       config: this.#config,
       closing: this.#closing,
       command: (...args) => server.command(...args),
@@ -156,6 +161,7 @@ export class ClusterSubscriptions {
   #anyServer(): LeaseSource {
     let server: PoolCore | undefined;
     return {
+      background: this.#background,
       config: this.#config,
       closing: this.#closing,
       command: (...args) => (server as PoolCore).command(...args),

@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import type { RedisArgument } from 'redis';
 import type { ResolvedPool } from '../../config/types.js';
 import { ClosedError, isUnavailable, PoolOverloadedError } from '../../errors.js';
@@ -32,6 +33,10 @@ export class PrefersReplicas implements Deployment {
 
   get closing(): AbortController {
     return this.#masters.closing;
+  }
+
+  get background(): AsyncResource {
+    return this.#masters.background;
   }
 
   get used(): boolean {

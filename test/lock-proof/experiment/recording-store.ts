@@ -19,6 +19,7 @@ export function recording(pool: RedisPool, queued: (token: string) => void): Loc
     sSubscribe: (channel, listener, options) => pool.sSubscribe(channel, listener, options),
     subscribe: (channel, listener, options) => pool.subscribe(channel, listener, options),
     getPoolConfig: () => pool.getPoolConfig(),
+    inBackground: (work) => pool.inBackground(work),
     closing: pool.closing,
     isolated: (fn, options) => pool.isolated(fn, options),
   };
