@@ -1,4 +1,5 @@
 import { UNSHOWN } from './printable.js';
+import { fold, formsOf, plain } from './quoted-forms.js';
 import { isServerText, isServerWord, startsWithCode } from './server-texts.js';
 
 /** What must not be seen in a text: a value that was sent, the source of a program, or a secret of a pool. */
@@ -19,11 +20,13 @@ const GRAM = 3;
 const LONG_GRAM = 6;
 /** Every run of `LONG_RUN` characters holds a gram that begins at a multiple of this. */
 const STRIDE = LONG_RUN - LONG_GRAM + 1;
-/** Of longer binary values only the beginning is looked for in its escaped form. */
-const MAX_ESCAPED = 4096;
+/** Characters that are compared at most for one value: a text that repeats itself so much is hidden as a whole. */
+const MAX_COMPARED = 1_000_000;
 
 /** How a quotation ends that was cut, be it inside a character. */
 const CUT = /(?:\ufffd+|\.{3}|…)+$/;
+
+const QUOTATION = /(?<![\p{L}\p{N}_])(['"`])(.*?)(?:\1(?![\p{L}\p{N}_])|$)/gsu;
 
 const WORD_CHARACTER = /[\p{L}\p{N}_]/u;
 
@@ -43,10 +46,12 @@ export function mask(text: string, hidden: readonly Hidden[]): string {
   return masked.toString() + (text.length > MAX_TEXT ? '…' : '');
 }
 
-/** A quotation in a text: where its content begins and ends. */
+/** A quotation in a text: where its content begins and ends, and what it has before it is cut, if it is. */
 interface Quotation {
   readonly start: number;
   readonly end: number;
+  readonly content: string;
+  readonly beginning: string | undefined;
 }
 
 class MaskedText {
@@ -56,21 +61,21 @@ class MaskedText {
   /** 1 for each character that is not shown. */
   readonly #unshown: Uint8Array;
   /** Where each sequence of some characters begins, by their number. */
+  #compared = 0;
   readonly #grams = new Map<number, Map<string, number[]>>();
 
   constructor(text: string) {
     this.#text = text;
     this.#folded = fold(text);
-    this.#quotations = quotationsOf(text);
+    this.#quotations = quotationsOf(this.#folded);
     this.#unshown = new Uint8Array(text.length);
   }
 
   hide(value: string, kind: 'value' | 'secret'): void {
-    for (const { start, end } of this.#quotations) {
-      const content = this.#folded.slice(start, end);
-      const beginning = content.replace(CUT, '');
-      const isCut = beginning !== '' && beginning !== content && value.startsWith(beginning);
-      if (isCut || content === value) this.#put(start, end - start);
+    this.#compared = 0;
+    for (const { start, content, beginning } of this.#quotations) {
+      const isCut = beginning !== undefined && value.startsWith(beginning);
+      if (isCut || content === value) this.#put(start, content.length);
     }
     if (kind === 'secret') this.#hideWords(value);
     if (value.length > MAX_SHORT) this.#hideLong(value);
@@ -83,8 +88,7 @@ class MaskedText {
 
   /** Hides what looks like a secret in the source: the words of a program's own errors are to be read. */
   hideProgram(source: string): void {
-    for (const { start, end } of this.#quotations) {
-      const content = this.#folded.slice(start, end);
+    for (const { start, end, content } of this.#quotations) {
       const isLiteral = content.length >= TELLING_RUN && /[^\w.]/.test(content);
       const tells = isLiteral || content.length >= LONG_RUN || isTelling(this.#text.slice(start, end));
       if (tells && source.includes(content)) this.#put(start, end - start);
@@ -131,11 +135,10 @@ class MaskedText {
 
   #hideLong(value: string): void {
     for (const [at, length] of this.#runs(value, LONG_GRAM, STRIDE)) if (length >= LONG_RUN) this.#put(at, length);
-    for (const { start, end } of this.#quotations) {
+    for (const { start, end, content } of this.#quotations) {
       let length = 0;
       while (start + length < end && this.#folded[start + length] === value[length]) length++;
       if (length >= QUOTED_RUN) this.#put(start, length);
-      const content = this.#folded.slice(start, end);
       if (content.length >= QUOTED_RUN && value.includes(content)) this.#put(start, content.length);
     }
     for (const { 0: word, index } of this.#text.matchAll(/[\p{L}\p{N}_]+/gu)) {
@@ -162,11 +165,14 @@ class MaskedText {
     const text = this.#folded;
     for (let i = 0; i + gram <= value.length; i += stride) {
       for (const at of grams.get(value.slice(i, i + gram)) ?? []) {
+        this.#compared++;
         if (stride === 1 && i > 0 && at > 0 && value[i - 1] === text[at - 1]) continue;
         let before = 0;
         while (before < i && before < at && value[i - before - 1] === text[at - before - 1]) before++;
         let after = gram;
         while (at + after < text.length && i + after < value.length && value[i + after] === text[at + after]) after++;
+        this.#compared += before + after;
+        if (this.#compared > MAX_COMPARED) return void (yield [0, text.length]);
         yield [at - before, before + after];
       }
     }
@@ -198,10 +204,11 @@ class MaskedText {
 /** What stands between two of the same quotation marks, or behind one that is never closed. */
 function quotationsOf(text: string): Quotation[] {
   const found: Quotation[] = [];
-  for (const { 0: all, 2: content = '', index } of text.matchAll(
-    /(?<![\p{L}\p{N}_])(['"`])(.*?)(?:\1(?![\p{L}\p{N}_])|$)/gsu,
-  )) {
-    if (all.length > 1) found.push({ start: index + 1, end: index + 1 + content.length });
+  for (const { 2: content = '', index } of text.matchAll(QUOTATION)) {
+    if (content === '') continue;
+    const whole = content.replace(CUT, '');
+    const beginning = whole !== '' && whole !== content ? whole : undefined;
+    found.push({ start: index + 1, end: index + 1 + content.length, content, beginning });
   }
   return found;
 }
@@ -219,51 +226,4 @@ function isTelling(part: string): boolean {
 
 function areServerWords(part: string): boolean {
   return (part.toLowerCase().match(/[\p{L}\p{N}_]+/gu) ?? []).every(isServerWord);
-}
-
-/** Servers write some words in lower case. A letter whose lower case is longer stays, or every place behind it would move. */
-function fold(text: string): string {
-  return text.replace(/\p{Lu}/gu, (letter) => {
-    const lower = letter.toLowerCase();
-    return lower.length === letter.length ? lower : letter;
-  });
-}
-
-/** As the text of a reply is decoded: a half of a surrogate pair cannot be sent, and line ends become spaces. */
-function plain(value: string | Buffer): string {
-  const text = typeof value === 'string' ? value.replace(/\p{Surrogate}/gu, '\ufffd') : value.toString('utf8');
-  return text.replace(/[\r\n]/g, ' ');
-}
-
-/** The ways in which servers write a value. */
-function formsOf(value: string | Buffer): Set<string> {
-  const text = plain(value);
-  const forms = new Set([text]);
-  const start = value.slice(0, MAX_ESCAPED);
-  const bytes = Buffer.from(start as string);
-  if (/[^\x20-\x7e]|["'\\]/.test(bytes.toString('latin1'))) {
-    forms.add(escaped(bytes));
-    forms.add(JSON.stringify(bytes.toString('utf8')).slice(1, -1));
-  }
-  return forms;
-}
-
-const ESCAPES: Readonly<Record<string, string>> = {
-  '\n': '\\n',
-  '\r': '\\r',
-  '\t': '\\t',
-  '\x07': '\\a',
-  '\b': '\\b',
-  '"': '\\"',
-  '\\': '\\\\',
-};
-
-/** As Redis escapes what is not printable. */
-function escaped(bytes: Buffer): string {
-  return bytes
-    .toString('latin1')
-    .replace(
-      /[^\x20-\x7e]|["\\]/g,
-      (character) => ESCAPES[character] ?? `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-    );
 }
