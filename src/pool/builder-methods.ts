@@ -63,11 +63,11 @@ function add(
   const { encoder } = builder;
   let encoded: CommandArgs;
   try {
-    if (args.length > signature.free) signature.check(args);
+    if (args.length > signature.free) signature.check(...args);
     encoded = (encodes[name] as Encode)(...args);
     assertSendable(encoded);
   } catch (error) {
-    throw callError(signature, args, error as Error);
+    throw callError(signature, error as Error, ...args);
   }
   return builder.addCommand(encoded, encoder.transform);
 }

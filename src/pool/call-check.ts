@@ -28,7 +28,7 @@ export class CallSignature implements Signature {
    *
    * @throws {InvalidArgumentError} that says which, and shows the right call.
    */
-  check(args: readonly unknown[]): void {
+  check(...args: readonly unknown[]): void {
     const { calls } = this;
     // Where there are several, what one of them takes in a place is what the next must not be given there.
     const all = calls.length > 1;
@@ -76,10 +76,13 @@ function understood(shape: Shape, value: unknown, optional: boolean): boolean {
 }
 
 function objectUnderstood(shape: Shape, value: object): boolean {
-  if (Array.isArray(value)) return shape.array !== undefined && elementsUnderstood(shape.array, value);
-  if (value instanceof Uint8Array) return shape.buffer;
-  if (value instanceof Map) return shape.map;
-  if (value instanceof Date) return shape.date;
+  const isPlain = Object.getPrototypeOf(value) === Object.prototype;
+  if (!isPlain) {
+    if (Array.isArray(value)) return shape.array !== undefined && elementsUnderstood(shape.array, value);
+    if (value instanceof Uint8Array) return shape.buffer;
+    if (value instanceof Map) return shape.map;
+    if (value instanceof Date) return shape.date;
+  }
   const { options, record } = shape;
   if (options === undefined && record === undefined) return false;
   let names = 0;
@@ -90,7 +93,7 @@ function objectUnderstood(shape: Shape, value: object): boolean {
     if (option.checked && !understood(option, (value as Record<string, unknown>)[name], option.optional)) return false;
   }
   // A Set, a RegExp, a Promise have no names, and are no options either.
-  return names > 0 || isPlain(value);
+  return names > 0 || isPlain || Object.getPrototypeOf(value) === null;
 }
 
 // Where every name must be there, a wrong one leaves another out, of which the encoder complains: long lists cost nothing.
@@ -102,9 +105,4 @@ function elementsUnderstood(shape: Shape, elements: readonly unknown[]): boolean
 function isComplete(options: ReadonlyMap<string, Shape>): boolean {
   for (const { optional, checked } of options.values()) if (optional || checked) return false;
   return true;
-}
-
-function isPlain(value: object): boolean {
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }

@@ -39,7 +39,7 @@ export function wrongCall(signature: Signature, args: readonly unknown[], cause?
 }
 
 /** What the caller of a typed command is told about an error of its call. */
-export function callError(signature: Signature, args: readonly unknown[], error: Error): Error {
+export function callError(signature: Signature, error: Error, ...args: readonly unknown[]): Error {
   return error instanceof LagoonError ? error : wrongCall(signature, args, error);
 }
 

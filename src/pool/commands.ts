@@ -117,7 +117,7 @@ export function attachCommands(prototype: CommandSender): void {
 function checkedIterator(name: string, iterate: ScanIterator): ScanIterator {
   const signature = signatureOf(name);
   return function (this: object, ...args: unknown[]) {
-    if (args.length > signature.free) signature.check(args);
+    if (args.length > signature.free) signature.check(...args);
     return iterate.apply(this, args);
   };
 }
@@ -138,19 +138,20 @@ function define(target: object, name: string, value: unknown): void {
   if (!(name in target)) Object.defineProperty(target, name, { value, writable: true, configurable: true });
 }
 
+// `args` is only counted and spread, here and in modules: so it need not exist as an array, which costs as much as all the rest.
 function typedMethod(name: string) {
   const signature = signatureOf(name);
   const { free } = signature;
   return function (this: CommandSender, ...args: unknown[]): Promise<unknown> {
     const { encoder } = this;
     try {
-      if (args.length > free) signature.check(args);
+      if (args.length > free) signature.check(...args);
       const encoded = (encoder[name] as (...args: unknown[]) => CommandArgs)(...args);
       const rule = ruleOfTyped(encoded);
       if (rule === undefined || rule.kind === 'blocking') assertSendable(encoded);
       return this.send(encoded, encoder.transform, rule);
     } catch (error) {
-      return Promise.reject(callError(signature, args, error as Error));
+      return Promise.reject(callError(signature, error as Error, ...args));
     }
   };
 }
@@ -176,14 +177,14 @@ function moduleFunction(sender: CommandSender, module: string, name: string) {
   return (...args: unknown[]): Promise<unknown> => {
     const { encoder } = sender;
     try {
-      if (args.length > signature.free) signature.check(args);
+      if (args.length > signature.free) signature.check(...args);
       const namespace = encoder[module] as Record<string, (...args: unknown[]) => CommandArgs>;
       const encoded = (namespace[name] as (...args: unknown[]) => CommandArgs)(...args);
       const rule = ruleOfTyped(encoded);
       if (rule === undefined || rule.kind === 'blocking') assertSendable(encoded);
       return sender.send(encoded, encoder.transform, rule);
     } catch (error) {
-      return Promise.reject(callError(signature, args, error as Error));
+      return Promise.reject(callError(signature, error as Error, ...args));
     }
   };
 }

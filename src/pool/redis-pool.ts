@@ -22,6 +22,7 @@ import {
   type PoolCommands,
 } from './commands.js';
 import type { CommandOptions, PoolCore } from './core.js';
+import { attachForeignNames } from './foreign-names.js';
 import { type DeclaredCommands, refusal } from './guard.js';
 import { type IsolatedOptions, type IsolatedRedis, runIsolated } from './isolated.js';
 import { createMulti } from './multi.js';
@@ -451,6 +452,7 @@ export function createRedisPool(runtime: PoolRuntime): RedisPool {
   if (!attached) {
     attached = true;
     attachCommands(Pool.prototype);
+    attachForeignNames(Pool.prototype);
   }
   return new Pool(runtime, {}) as RedisPool;
 }
