@@ -41,7 +41,7 @@ function redactReply(error: ReplyError, command: RedactedCommand, args: readonly
 export function maskReply(text: string, args: readonly (string | Buffer)[], command?: RedactedCommand): string {
   if (isServerText(text) || isAboutTheName(text, args)) return text;
   // The whole list, as it may be one of another command: that of a transaction, or one that a script calls.
-  const short = text.replace(/( with args beginning with:).*$/s, `$1 ${UNSHOWN}`);
+  const short = text.replace(/( with args beginning with:).*'.*$/s, `$1 ${UNSHOWN}`);
   return mask(short, [...hiddenOf(args, command ?? redactCommand(args)), ...poolSecrets()]);
 }
 

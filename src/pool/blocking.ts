@@ -90,23 +90,23 @@ async function runOn(
   }
 }
 
-/** The id of a connection never changes, so that it is asked for once. */
-const clientIds = new WeakMap<Link, Promise<unknown>>();
+/** The id of each connection, which never changes, so that it is asked for once; `''` where the user may not ask. */
+const clientIds = new WeakMap<Link, string>();
 
-function clientIdOf(core: PoolCore, lease: Lease): Promise<unknown> {
+function clientIdOf(core: PoolCore, lease: Lease): string | Promise<unknown> {
   const { link } = lease;
-  let id = clientIds.get(link);
-  if (!id) {
-    const asking = core.command(['CLIENT', 'ID']);
-    lease.submit(asking);
-    id = asking.promise;
-    clientIds.set(link, id);
-    // One that got no reply may have one the next time; a refusal stays.
-    id.catch((error) => {
-      if (!(error instanceof ReplyError)) clientIds.delete(link);
-    });
-  }
-  return id;
+  const known = clientIds.get(link);
+  if (known !== undefined) return known;
+  const asking = core.command(['CLIENT', 'ID']);
+  lease.submit(asking);
+  // Not the promise: it would keep the async context of its caller for the life of the connection.
+  asking.promise.then(
+    (id) => clientIds.set(link, String(id)),
+    (error) => {
+      if (error instanceof ReplyError) clientIds.set(link, '');
+    },
+  );
+  return asking.promise;
 }
 
 /**
@@ -116,7 +116,7 @@ function clientIdOf(core: PoolCore, lease: Lease): Promise<unknown> {
 async function unblock(
   core: PoolCore,
   lease: Lease,
-  clientId: Promise<unknown>,
+  clientId: string | Promise<unknown>,
   command: PendingCommand,
 ): Promise<void> {
   const giveUpAt = performance.now() + core.config.commandTimeoutMs;

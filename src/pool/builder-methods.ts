@@ -5,6 +5,7 @@ import { type CommandArgs, type Encoder, type MultiBuilder, multiClass } from '.
 /** A MULTI builder whose commands are encoded as those of its pool. */
 interface OwnBuilder extends MultiBuilder {
   readonly encoder: Encoder;
+  failWith(error: unknown): this;
 }
 
 type Encode = (...args: unknown[]) => CommandArgs;
@@ -67,7 +68,7 @@ function add(
     encoded = (encodes[name] as Encode)(...args);
     assertSendable(encoded);
   } catch (error) {
-    throw callError(signature, error as Error, ...args);
+    return builder.failWith(callError(signature, error as Error, ...args));
   }
   return builder.addCommand(encoded, encoder.transform);
 }

@@ -60,6 +60,8 @@ function guardedMultiClass(): GuardedMultiClass {
     readonly #sent: Sent;
     /** Whether one of the commands may block or is untrusted. */
     #special = false;
+    /** Why nothing is sent: the first command that cannot be. */
+    #problem: Error | undefined;
 
     constructor(executor: MultiExecutor, encoder: Encoder, declared: DeclaredCommands) {
       const sent: Sent = { commands: [] };
@@ -83,16 +85,21 @@ function guardedMultiClass(): GuardedMultiClass {
     }
 
     override addCommand(args: CommandArgs, transform?: ReplyTransform): this {
-      this.#guard(args);
-      return super.addCommand(args, transform);
+      return this.#passes(args) ? super.addCommand(args, transform) : this;
     }
 
     override sendCommand(args: readonly RedisArgument[]): this {
-      this.#guard(args);
-      return super.sendCommand(args);
+      return this.#passes(args) ? super.sendCommand(args) : this;
+    }
+
+    /** Keeps an error for `exec()`: a call in a chain has nobody to reject for. */
+    failWith(error: unknown): this {
+      this.#problem ??= error as Error;
+      return this;
     }
 
     override async exec(execAsPipeline?: boolean): Promise<unknown> {
+      if (this.#problem) throw this.#problem;
       try {
         return await super.exec(execAsPipeline);
       } catch (error) {
@@ -101,6 +108,7 @@ function guardedMultiClass(): GuardedMultiClass {
     }
 
     override async execAsPipeline(): Promise<unknown> {
+      if (this.#problem) throw this.#problem;
       try {
         return await super.execAsPipeline();
       } catch (error) {
@@ -109,8 +117,18 @@ function guardedMultiClass(): GuardedMultiClass {
     }
 
     // The builder's own two names for it pass by addCommand; the other is made from this one.
-    SELECT(): never {
-      return this.#guard(['SELECT']) as never;
+    SELECT(): this {
+      return this.addCommand(['SELECT']);
+    }
+
+    #passes(args: readonly RedisArgument[]): boolean {
+      try {
+        this.#guard(args);
+        return true;
+      } catch (error) {
+        this.failWith(error);
+        return false;
+      }
     }
 
     // Inside MULTI blocking commands do not block, so only what changes the connection is kept out.

@@ -132,19 +132,26 @@ describe('multi()', () => {
     expect(await view.isolated((own) => own.multi().xRange('m:stream', '-', '+').exec())).toEqual([messages]);
   });
 
-  test('refuses commands that need a connection of their own when they are added', () => {
-    const multi = open().multi();
+  test('sends nothing if one of its commands needs a connection of its own, and says so at the end of the chain', async () => {
+    const pool = open();
     for (const command of ['WATCH', 'MULTI', 'EXEC', 'SUBSCRIBE', 'MONITOR', 'WAIT']) {
-      expect(() => multi.sendCommand([command.toLowerCase(), '0', '0'])).toThrow(CommandRefusedError);
-      expect(() => multi.addCommand([command, '0', '0'])).toThrow(CommandRefusedError);
+      const raw = pool.multi().set('m:kept', '1').sendCommand([command.toLowerCase(), '0', '0']).get('k');
+      expect(await failure(raw.exec())).toMatchObject({ name: 'CommandRefusedError', command });
+      const added = pool.multi().set('m:kept', '1').addCommand([command, '0', '0']);
+      expect(await failure(added.execAsPipeline())).toBeInstanceOf(CommandRefusedError);
     }
+    expect(await pool.get('m:kept')).toBeNull();
   });
 
   test('rejects arguments that are neither strings nor Buffers, and sends nothing', async () => {
     const pool = open();
-    expect(() => pool.multi().sendCommand(['SET', 'm:bad', 5 as never])).toThrow(InvalidArgumentError);
-    expect(() => pool.multi().set('m:bad', undefined as never)).toThrow(InvalidArgumentError);
-    expect(() => pool.multi().sendCommand([])).toThrow(InvalidArgumentError);
+    for (const multi of [
+      pool.multi().sendCommand(['SET', 'm:bad', 5 as never]),
+      pool.multi().set('m:bad', undefined as never),
+      pool.multi().sendCommand([]),
+    ]) {
+      expect(await failure(multi.set('m:bad', '1').exec())).toBeInstanceOf(InvalidArgumentError);
+    }
     expect(await pool.get('m:bad')).toBeNull();
   });
 
