@@ -69,9 +69,12 @@ export class Engine<Names extends string = string> implements AsyncDisposable {
     }
   }
 
-  /** The codes of the registered pools, in the order of their registration. */
-  get codes(): readonly Names[] {
-    return [...this.#pools.keys()] as Names[];
+  /**
+   * The codes of the registered pools, in the order of their registration. They are plain strings to the compiler, so that an
+   * engine with more pools can be handed to what needs some of them: `Engine<'a' | 'b'>` is an `Engine<'a'>`.
+   */
+  get codes(): readonly string[] {
+    return [...this.#pools.keys()];
   }
 
   /**

@@ -1,13 +1,21 @@
-export type { Cache } from './cache/cache.js';
+export type {
+  BlobError,
+  RedisArgument,
+  SimpleError,
+  TimeSeriesAggregationType,
+  TimeSeriesDuplicatePolicies,
+  TypeMapping,
+} from 'redis';
+export type { Cache, Storable } from './cache/cache.js';
 export { type BinaryCodec, bufferCodec, type Codec, jsonCodec, stringCodec, type TextCodec } from './cache/codec.js';
 export { type CompressionOptions, compressed } from './cache/compressed.js';
 export type { CacheEvent } from './cache/events.js';
 export { escapeGlob } from './cache/glob.js';
-export type { LoadContext } from './cache/loads.js';
+export type { LoadContext, Loader } from './cache/loads.js';
 export type { CacheOptions, CacheWhenDown, GetOrSetOptions, LocalOptions, PutOptions } from './cache/options.js';
 export type { CacheStats } from './cache/stats.js';
-export { type StandardSchema, validated } from './cache/validated.js';
-export type { PublicPoolConfig } from './config/redact.js';
+export { type SchemaResult, type StandardSchema, validated } from './cache/validated.js';
+export type { PublicPoolConfig, PublicTlsConfig } from './config/redact.js';
 export type {
   ClusterPoolConfig,
   ConnectionBudget,
@@ -75,7 +83,16 @@ export {
   type QueryFilter,
   type QueryHandler,
 } from './observe/query-log.js';
-export type { IsolatedCommands, MultiCommands, PoolCommands } from './pool/commands.js';
+export type {
+  DefaultTypeMapping,
+  IsolatedCommands,
+  ModuleCommands,
+  ModuleName,
+  MultiCommands,
+  MultiExecution,
+  MultiModuleCommands,
+  PoolCommands,
+} from './pool/command-types.js';
 export type { IsolatedOptions, IsolatedRedis } from './pool/isolated.js';
 export type { RedisPool, SubscribeOptions } from './pool/redis-pool.js';
 export {

@@ -1,8 +1,8 @@
-import type { RedisArgument, RedisClientType, TypeMapping } from 'redis';
+import type { RedisArgument } from 'redis';
 import { signatureOf } from './call-check.js';
 import { assertSendable, callError } from './call-errors.js';
 import type { Rule } from './command-table.js';
-import { COMMAND_TABLE, type IsolatedMethod, type RefusedMethod } from './command-table.js';
+import { COMMAND_TABLE } from './command-table.js';
 import { assertCommand, type DeclaredCommands, refusal, ruleOfRaw, ruleOfTyped } from './guard.js';
 import {
   type CommandArgs,
@@ -12,49 +12,6 @@ import {
   type ScanIterator,
   scanIterators,
 } from './node-redis.js';
-
-/** Replies as node-redis types them, by RESP type; `{}` for its defaults. */
-// biome-ignore lint/complexity/noBannedTypes: node-redis spells "no mapping" as `{}`, and only that type gives its default replies
-export type DefaultTypeMapping = {};
-
-type Client<TM extends TypeMapping> = RedisClientType<
-  DefaultTypeMapping,
-  DefaultTypeMapping,
-  DefaultTypeMapping,
-  3,
-  TM
->;
-
-// `ReturnType` of a generic method takes the constraint of its type parameter, which makes node-redis's builder `any`.
-declare function typedMulti<TM extends TypeMapping>(client: Client<TM>): ReturnType<typeof client.multi<'typed'>>;
-
-/** The builder of node-redis's `multi()`, which types every reply. */
-export type MultiCommands<TM extends TypeMapping = DefaultTypeMapping> = ReturnType<typeof typedMulti<TM>>;
-
-type CommandMethod = Exclude<
-  Extract<keyof RedisClientType, keyof MultiCommands>,
-  Uppercase<string> | 'sendCommand' | 'select'
->;
-type IteratorMethod = Extract<keyof RedisClientType, `${string}Iterator`>;
-type PoolMethod = Exclude<CommandMethod, RefusedMethod | IsolatedMethod> | IteratorMethod;
-type OwnMethod = Exclude<CommandMethod, RefusedMethod> | IteratorMethod;
-
-/** Every command of node-redis, its modules and scan iterators, as far as they can share a connection. */
-export type PoolCommands<TM extends TypeMapping = DefaultTypeMapping> = {
-  [K in keyof Client<TM> as K extends PoolMethod ? K : never]: OmitThis<Client<TM>[K]>;
-};
-
-/** Every command of node-redis that a connection of one's own may have. */
-export type IsolatedCommands<TM extends TypeMapping = DefaultTypeMapping> = {
-  [K in keyof Client<TM> as K extends OwnMethod ? K : never]: OmitThis<Client<TM>[K]>;
-};
-
-/** The iterators ask for a client of node-redis as `this`, of which they only use the scan commands. */
-type OmitThis<F> = F extends (this: infer This, ...args: infer A) => infer R
-  ? unknown extends This
-    ? F
-    : (...args: A) => R
-  : F;
 
 /** Client methods of node-redis that are commands but not part of its builder. */
 const CLIENT_METHODS: Readonly<Record<string, string>> = {

@@ -3,13 +3,8 @@ import { ClosedError, type LagoonError } from '../errors.js';
 import { bindUserCallback } from '../observe/user-callback.js';
 import { blockingTimeout, blockOn } from './blocking.js';
 import type { Effect, Rule } from './command-table.js';
-import {
-  attachCommands,
-  CommandSender,
-  type DefaultTypeMapping,
-  type IsolatedCommands,
-  type MultiCommands,
-} from './commands.js';
+import type { DefaultTypeMapping, IsolatedCommands, MultiCommands } from './command-types.js';
+import { attachCommands, CommandSender } from './commands.js';
 import { abortWith, type CommandOptions, type PoolCore } from './core.js';
 import { type DeclaredCommands, refusal } from './guard.js';
 import type { Lease } from './lease.js';

@@ -14,13 +14,8 @@ import type { Feature } from '../observe/query-event.js';
 import { bindUserCallback } from '../observe/user-callback.js';
 import { slotOf, tagOf } from './cluster/slot.js';
 import type { Rule } from './command-table.js';
-import {
-  attachCommands,
-  CommandSender,
-  type DefaultTypeMapping,
-  type MultiCommands,
-  type PoolCommands,
-} from './commands.js';
+import type { DefaultTypeMapping, MultiCommands, PoolCommands } from './command-types.js';
+import { attachCommands, CommandSender } from './commands.js';
 import type { CommandOptions, PoolCore } from './core.js';
 import { attachForeignNames } from './foreign-names.js';
 import { type DeclaredCommands, refusal } from './guard.js';

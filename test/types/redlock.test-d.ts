@@ -11,7 +11,6 @@ describe('getRedlock', () => {
   test('takes the codes of registered pools only', () => {
     expectTypeOf(engine.getRedlock(['a', 'b', 'c'])).toEqualTypeOf<Redlock<'a' | 'b' | 'c'>>();
     expectTypeOf(engine.getRedlock(['a', 'b']).codes).toEqualTypeOf<readonly ('a' | 'b')[]>();
-    engine.getRedlock(engine.codes);
     // @ts-expect-error misspelt
     engine.getRedlock(['a', 'd']);
     // @ts-expect-error not an array

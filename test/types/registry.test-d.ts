@@ -59,8 +59,8 @@ describe('the names of the pools are known to the compiler', () => {
       },
     });
     expectTypeOf(registry).toEqualTypeOf<Registry<'default' | 'test' | 'orders' | 'events'>>();
-    expectTypeOf(registry.registerRedis('h', 0, 'more').validate().codes).toEqualTypeOf<
-      readonly ('default' | 'test' | 'orders' | 'events' | 'more')[]
+    expectTypeOf(registry.registerRedis('h', 0, 'more').validate()).toEqualTypeOf<
+      Engine<'default' | 'test' | 'orders' | 'events' | 'more'>
     >();
   });
 
@@ -74,6 +74,22 @@ describe('the names of the pools are known to the compiler', () => {
     expectTypeOf(Registry.fromConfig(config)).toEqualTypeOf<Registry<string>>();
     expectTypeOf(Registry.fromFile('redis.json')).toEqualTypeOf<Registry<string>>();
     expectTypeOf(new Registry().registerRedis('h').toConfig()).toEqualTypeOf<RegistryConfig>();
+  });
+});
+
+describe('an engine', () => {
+  const engine = new Registry().registerRedis('h').registerRedis('h', 0, 'sessions').validate();
+
+  test('with more pools is accepted where some of them are needed', () => {
+    expectTypeOf(engine).toExtend<Engine<'sessions'>>();
+    expectTypeOf(engine).toExtend<Engine<'default'>>();
+    expectTypeOf<Engine<string>>().toExtend<Engine<'sessions'>>();
+    expectTypeOf(engine.codes).toEqualTypeOf<readonly string[]>();
+  });
+
+  test('that lacks one of them is refused there', () => {
+    expectTypeOf<Engine<'sessions'>>().not.toExtend<Engine<'default' | 'sessions'>>();
+    expectTypeOf<Engine<'default'>>().not.toExtend<Engine<'sessions'>>();
   });
 });
 
