@@ -57,7 +57,7 @@ export async function find(
   const folders = [...path.split(delimiter).filter(Boolean), ...usualFolders];
   // Every folder for the first name, then every folder for the next: Redis itself wins if both are there.
   const candidates = NAMES.flatMap((name) => folders.map((folder) => join(folder, name)));
-  const present = () => [...candidates, compiledServer(env)].find(isExecutable);
+  const present = () => [...candidates, compiledServer(env) ?? ''].find(isExecutable);
   const found = present();
   if (found) return found;
   const failures = await install?.();

@@ -1,5 +1,5 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isGone } from './process-state.js';
 
@@ -7,11 +7,9 @@ import { isGone } from './process-state.js';
  * A server that is down for a while, killed by its test, has its port to itself no longer, and another process that looks for
  * a free one may be given it. So whoever takes a port says so, in a file that its name is.
  */
-const FOLDER = join(tmpdir(), `lagoon-testing-ports-${userInfo().uid}`);
-
 /** Takes a port for this process until it gives it up or ends; `false` if it is another's, or has just been found to be nobody's. */
 export async function claimPort(port: number): Promise<boolean> {
-  await mkdir(FOLDER, { recursive: true, mode: 0o700 });
+  await mkdir(folder(), { recursive: true, mode: 0o700 });
   try {
     await writeFile(fileOf(port), String(process.pid), { flag: 'wx' });
     return true;
@@ -31,5 +29,10 @@ export async function giveUpPort(port: number): Promise<void> {
 }
 
 function fileOf(port: number): string {
-  return join(FOLDER, String(port));
+  return join(folder(), String(port));
+}
+
+/** One folder for each user, by number: a container's user need not have a name. */
+function folder(): string {
+  return join(tmpdir(), `lagoon-testing-ports-${process.getuid?.() ?? -1}`);
 }

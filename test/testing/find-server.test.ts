@@ -25,7 +25,7 @@ describe('findRedisServer', () => {
 
   test('takes REDIS_SERVER, then the PATH, then the usual folders, then a compiled one', async () => {
     const usual = join(folder, 'usual');
-    const compiled = await place(compiledServer(env));
+    const compiled = await place(compiledServer(env) ?? '');
     expect(await find(env, [usual], undefined)).toBe(compiled);
     const packaged = await place(join(usual, 'redis-server'));
     expect(await find(env, [usual], undefined)).toBe(packaged);

@@ -10,9 +10,10 @@ const REDIS_VERSION = '7.2.7';
 const DOWNLOAD_AND_COMPILE =
   "require('redis-memory-server/lib/util/RedisBinary').default.getPath().catch((error) => { console.error(error); process.exit(1); })";
 
-/** Where a compiled server is, or would be: in this user's cache folder, for all projects. */
-export function compiledServer(env: NodeJS.ProcessEnv = process.env): string {
-  return join(cacheFolder(env), 'binaries', REDIS_VERSION, 'redis-server');
+/** Where a compiled server is, or would be: in this user's cache folder, for all projects; `undefined` if the user has none. */
+export function compiledServer(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const folder = cacheFolder(env);
+  return folder && join(folder, 'binaries', REDIS_VERSION, 'redis-server');
 }
 
 /**
@@ -25,6 +26,7 @@ export async function compileServer(): Promise<boolean> {
   const missing = ['make', 'cc'].filter((tool) => !succeeds('/bin/sh', ['-c', `command -v ${tool}`]));
   if (missing.length > 0) throw new Error(`compiling it needs ${missing.join(' and ')}, not found on the PATH`);
   const folder = cacheFolder(process.env);
+  if (!folder) throw new Error('compiling it needs a folder to keep it in: set XDG_CACHE_HOME or HOME');
   mkdirSync(folder, { recursive: true });
   // Its postinstall would compile into the project's node_modules.
   const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-save'];
@@ -44,15 +46,23 @@ export async function compileServer(): Promise<boolean> {
     BUILD_TLS: hasOpensslHeaders() ? 'yes' : 'no',
     npm_config_strict_ssl: 'true', // without it the package does not check whom it downloads from
   });
-  return existsSync(compiledServer());
+  return existsSync(compiledServer() ?? '');
 }
 
 function hasOpensslHeaders(): boolean {
   return succeeds('/bin/sh', ['-c', "echo '#include <openssl/ssl.h>' | cc -E -"]);
 }
 
-function cacheFolder(env: NodeJS.ProcessEnv): string {
-  const home = homedir();
-  const base = process.platform === 'darwin' ? join(home, 'Library', 'Caches') : join(home, '.cache');
-  return join(env.XDG_CACHE_HOME || base, 'lagoon', 'redis-server');
+function cacheFolder(env: NodeJS.ProcessEnv): string | undefined {
+  const base = env.XDG_CACHE_HOME || userCacheFolder();
+  return base && join(base, 'lagoon', 'redis-server');
+}
+
+function userCacheFolder(): string | undefined {
+  try {
+    return process.platform === 'darwin' ? join(homedir(), 'Library', 'Caches') : join(homedir(), '.cache');
+  } catch {
+    // Without HOME and without an entry in the password file, as in some containers, a user has no home.
+    return undefined;
+  }
 }
