@@ -12,7 +12,9 @@ const stamp = join(root, 'node_modules', '.cache', 'lagoon', 'built-from');
 /** Declarations by tsc, code by esbuild, unless `dist` is there from the very same sources. */
 export async function build() {
   const sources = (await filesIn(src)).filter((file) => file.endsWith('.ts')).sort();
-  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].map((name) => join(root, name));
+  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/build.mjs'].map((name) =>
+    join(root, name),
+  );
   const hash = createHash('sha256');
   for (const file of [...sources, ...settings])
     hash
@@ -45,9 +47,7 @@ async function bundle() {
     platform: 'node',
     format: 'esm',
     target: 'node20.19',
-    // Names stay as they are; comments and indentation, half of the text, would be parsed at every start.
-    minifyWhitespace: true,
-    minifySyntax: true,
+    // Not minified: Node prints the line that threw an error which nothing caught, and it should be one that can be read.
     sourcemap: true,
     logLevel: 'warning',
   });

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { builtinModules } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,11 +42,12 @@ async function node(name: string, script: string): Promise<string> {
 }
 
 describe('the published package', () => {
-  test('holds the library, its types, the schema and the legal texts, and nothing else', () => {
+  test('holds the library, its types, the schema, the documentation and the legal texts, and nothing else', () => {
     const expected = [
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
+      'SECURITY.md',
       'dist/http/index.d.ts',
       'dist/http/index.js',
       'dist/index.d.ts',
@@ -59,9 +60,24 @@ describe('the published package', () => {
       'schema/registry.schema.json',
     ];
     expect(expected.filter((file) => !files.includes(file))).toEqual([]);
-    const others = files.filter((file) => !expected.includes(file) && !/^dist\/.+\.(js|d\.ts)(\.map)?$/.test(file));
+    const others = files.filter(
+      (file) => !expected.includes(file) && !/^(dist\/.+\.(js|d\.ts)(\.map)?|docs\/.+\.(md|svg))$/.test(file),
+    );
     expect(others).toEqual([]);
     expect(files.filter((file) => /\.test\.|test-d|fixture/.test(file))).toEqual([]);
+  });
+
+  test('holds every page that its README and its error messages point to', async () => {
+    const readme = await readFile(join(root, 'README.md'), 'utf8');
+    const links = [...readme.matchAll(/\]\((?!\w+:|#)([^)#\s]+)/g)].map(([, link = '']) => link);
+    const images = [...readme.matchAll(/<img [^>]*src="(?!\w+:)([^"]+)"/g)].map(([, link = '']) => link);
+    const sources = (await readdir(join(root, 'src'), { recursive: true })).filter((name) => name.endsWith('.ts'));
+    const texts = await Promise.all(sources.map((name) => readFile(join(root, 'src', name), 'utf8')));
+    const named = texts.flatMap((text) => text.match(/\b(?:docs\/[\w/-]+\.md|[A-Z]{4,}\.md)\b/g) ?? []);
+    const wanted = [...links, ...images, ...named].map((link) => link.replace(/^\.\//, '').replace(/\/$/, ''));
+    expect(wanted).toContain('docs/locks.md');
+    const missing = wanted.filter((path) => !files.some((file) => file === path || file.startsWith(`${path}/`)));
+    expect(missing).toEqual([]);
   });
 
   test('imports only what it declares', async () => {
@@ -116,6 +132,22 @@ describe('the published package', () => {
       try { require('lagoon/dist/errors.js'); } catch (error) { inner = error.code; }
       console.log(typeof schema.$schema, name, inner);`;
     expect(await node('files.cjs', script)).toBe('string lagoon ERR_PACKAGE_PATH_NOT_EXPORTED');
+  });
+
+  test('prints a short line of code with an error that nothing catches, as its lines are short', async () => {
+    const script = `import { Registry } from 'lagoon'; new Registry().registerRedis('h:99999').validate();`;
+    const { stderr } = await node('uncaught.mjs', script).then(
+      () => ({ stderr: '' }),
+      (error) => error,
+    );
+    expect(stderr).toContain('ConfigError: The configuration has 1 problem');
+    expect(stderr.length).toBeLessThan(2_000);
+
+    for (const file of files.filter((name) => /^dist\/.*\.js$/.test(name))) {
+      const text = await readFile(join(project, 'node_modules', 'lagoon', file), 'utf8');
+      const long = text.split('\n').filter((line) => line.length > 300 && !line.startsWith('//#'));
+      expect(long).toEqual([]);
+    }
   });
 
   test('does nothing when imported but define things: the process ends at once, silently', async () => {
