@@ -35,11 +35,25 @@ export function expandEnv({ value, issues }: Snapshot, env: Env): Snapshot {
         problems.push('has a ${ that is not ${NAME} or ${NAME:-default}; write $${ for the two characters themselves');
         return whole;
       }
+      if (otherwise?.includes('{')) {
+        // Where its end is cannot be told, and the rest of it would stand behind the value.
+        problems.push(
+          otherwise.includes('${')
+            ? 'has a ${ inside the default of another, or one that is not closed: a default is plain text; put the choice into one variable'
+            : `has a { in the default of ${name}: a default ends at the first }; set the variable instead`,
+        );
+        return whole;
+      }
       const variable = env[name];
       if (otherwise !== undefined) return variable || otherwise;
       if (variable === undefined) problems.push(`needs the environment variable ${name}, which is not set`);
       return variable ?? whole;
     });
+    if (problems.length === 0 && closesTooOften(text)) {
+      problems.push(
+        'has a } behind a default, which ended at the first }; a default holds none: set the variable instead',
+      );
+    }
     if (problems.length > 0) {
       found.push({ path: pointer(...path), message: [...new Set(problems)].join('; it ') });
       return text;
@@ -49,6 +63,22 @@ export function expandEnv({ value, issues }: Snapshot, env: Env): Snapshot {
   }
 
   return { value: expand(value, []), issues: found };
+}
+
+/** Whether a } that no { opened stands in a text with a default: it was meant as a part of that. */
+function closesTooOften(text: string): boolean {
+  if (!text.includes(':-')) return false;
+  let hasDefault = false;
+  const literal = text.replace(PLACEHOLDER, (whole: string, _name?: string, otherwise?: string) => {
+    hasDefault ||= otherwise !== undefined;
+    return whole === '$${' ? '{' : '';
+  });
+  let open = 0;
+  for (const character of literal) {
+    if (character === '{') open++;
+    else if (character === '}' && --open < 0) return hasDefault;
+  }
+  return false;
 }
 
 /** A variable is always text; a database number or a switch has to become one. */

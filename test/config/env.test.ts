@@ -40,6 +40,15 @@ describe('an environment variable', () => {
     ]);
   });
 
+  test('may stand in the braces that keep keys in one slot', () => {
+    vi.stubEnv('LAGOON_UNSET', undefined);
+    const path = files.write(
+      'tag.json',
+      '{ "pools": { "a": { "address": "h", "keyPrefix": "{${LAGOON_UNSET:-app}}:" } } }',
+    );
+    expect(load(path)).toMatchObject([{ keyPrefix: '{app}:' }]);
+  });
+
   test('is not looked for after $${, nor in what a variable holds, nor in a name', () => {
     vi.stubEnv('LAGOON_PW', '${LAGOON_NESTED}');
     const path = files.write(
@@ -96,7 +105,7 @@ describe('an environment variable', () => {
     ]);
   });
 
-  test.each(['${', '${}', '${1A}', '${A B}', '${A:x}', 'hunter2${'])(
+  test.each(['${', '${}', '${:-x}', '${1A}', '${A B}', '${A:x}', '${A-x}', '${A', '${A:-hunter2', 'hunter2${'])(
     'written as %s is an issue that does not repeat it',
     (text) => {
       const path = files.write('malformed.json', JSON.stringify({ pools: { a: { address: 'h', password: text } } }));
@@ -105,4 +114,25 @@ describe('an environment variable', () => {
       expect(String(configErrorOf(() => load(path)))).not.toContain('hunter2');
     },
   );
+
+  test.each([
+    ['a placeholder', '${LAGOON_A:-${LAGOON_B}}', /inside the default of another/],
+    ['a placeholder that has a default', '${LAGOON_A:-${LAGOON_B:-hunter2}}', /inside the default of another/],
+    ['a placeholder behind text', '${LAGOON_A:-hunter2-${LAGOON_B}}', /inside the default of another/],
+    ['an escaped placeholder', '${LAGOON_A:-$${LAGOON_B}}', /inside the default of another/],
+    ['what another one begins, as it is not closed', '${LAGOON_A:-hunter2 ${LAGOON_B}', /one that is not closed/],
+    ['a brace', '${LAGOON_A:-{hunter2}:}', /has a \{ in the default of LAGOON_A: a default ends at the first \}/],
+    ['the end of one', '${LAGOON_A:-hunter}2}', /has a \} behind a default, which ended at the first \}/],
+    ['JSON', '${LAGOON_A:-{"hunter2":{}}}', /has a \{ in the default of LAGOON_A/],
+  ])('whose default holds %s is an issue, whether it is set or not', (_what, text, message) => {
+    const path = files.write('nested.json', JSON.stringify({ pools: { a: { address: 'h', password: text } } }));
+    for (const value of [undefined, 'set']) {
+      vi.stubEnv('LAGOON_A', value);
+      vi.stubEnv('LAGOON_B', 'b');
+      expect(issuesOf(() => load(path))).toEqual([
+        { path: '/pools/a/password', message: expect.stringMatching(message) },
+      ]);
+      expect(String(configErrorOf(() => load(path)))).not.toContain('hunter2');
+    }
+  });
 });
