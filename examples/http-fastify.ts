@@ -8,7 +8,7 @@ const server = await redisForExample();
 const engine = new Registry().registerRedis(server.address).validate();
 const limiter = engine.getRedis().getRateLimiter({ name: 'api', limit: 10, period: '1m', prefix: 'fastify:' });
 
-const app = fastify(); // behind a proxy: fastify({ trustProxy: … })
+const app = fastify(); // behind a proxy: fastify({ trustProxy: '10.0.0.0/8' }), its address
 app.addHook(
   'onRequest',
   rateLimitFastify(limiter, {

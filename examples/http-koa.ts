@@ -10,7 +10,7 @@ const server = await redisForExample();
 const engine = new Registry().registerRedis(server.address).validate();
 const limiter = engine.getRedis().getRateLimiter({ name: 'key', limit: 2, period: '1h', prefix: 'koa:' });
 
-const app = new Koa(); // to limit by address behind a proxy: app.proxy = true
+const app = new Koa(); // to limit by address behind one proxy: app.proxy = true; app.maxIpsCount = 1
 app.use(
   rateLimitKoa<Koa.Context>(limiter, {
     key: async (ctx) => ctx.get('X-Api-Key'), // may ask a database; '' is refused with an error

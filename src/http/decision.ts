@@ -2,6 +2,7 @@ import { InvalidArgumentError } from '../errors.js';
 import type { RateLimiter } from '../limit/limiter.js';
 import { checkCount } from '../limit/quota.js';
 import type { RateLimitResult } from '../limit/result.js';
+import { checkOptions, type OptionTable } from '../options.js';
 import { BODIES, type LimitedBody } from './body.js';
 
 /** What decides about requests: a limiter of `redis.getRateLimiter()`. */
@@ -54,21 +55,51 @@ export interface DeniedRequest extends Decided {
 
 export type RequestDecision = AllowedRequest | DeniedRequest;
 
+/** The table of {@link DecisionOptions}, with the names of express-rate-limit and @fastify/rate-limit. */
+export const DECISION_OPTIONS: OptionTable<DecisionOptions<unknown>> = {
+  key: ['keyGenerator', 'by'],
+  cost: ['weight', 'points'],
+  skip: ['allowList', 'whitelist', 'ignore'],
+  headers: ['standardHeaders', 'addHeaders'],
+  legacyHeaders: true,
+  body: true,
+  onLimited: ['onExceeded', 'onLimitReached', 'onExceeding'],
+};
+
 /**
  * What all the middlewares do, for a framework that has none here: gives a function that decides about a request and says how
  * to answer it. It gives `undefined` for a request that is not limited at all.
  *
- * @throws {InvalidArgumentError} for an option that cannot be right. The function rejects with what `limiter.consume` throws,
- *   and what the functions among the options do.
+ * @throws {InvalidArgumentError} for a limiter or an option that cannot be right. The function rejects with what `limiter.consume`
+ *   throws, and what the functions among the options do.
  */
 export function rateLimitRequests<Request>(
+  limiter: RequestLimiter,
+  options: DecisionOptions<Request>,
+): (request: Request) => Promise<RequestDecision | undefined> {
+  checkLimiter('rateLimitRequests', limiter);
+  checkOptions('rateLimitRequests', options, DECISION_OPTIONS);
+  return decider('rateLimitRequests', limiter, options);
+}
+
+/** @throws {InvalidArgumentError} */
+export function checkLimiter(call: string, limiter: RequestLimiter): void {
+  if (typeof limiter?.consume === 'function' && typeof limiter.headers === 'function') return;
+  throw new InvalidArgumentError(
+    `${call} takes a limiter first: ${call}(redis.getRateLimiter({ limit: 100, period: '1m' }), options)`,
+  );
+}
+
+/** {@link rateLimitRequests} for options whose names are checked. */
+export function decider<Request>(
+  call: string,
   limiter: RequestLimiter,
   options: DecisionOptions<Request>,
 ): (request: Request) => Promise<RequestDecision | undefined> {
   const { key: keyOf, cost = 1, skip, headers = true, legacyHeaders = false, body = 'problem', onLimited } = options;
   for (const [name, value] of Object.entries({ key: keyOf, skip, onLimited })) {
     if (typeof value !== 'function' && (value !== undefined || name === 'key')) {
-      throw new InvalidArgumentError(`${name} must be a function`);
+      throw new InvalidArgumentError(`${name} of ${call} must be a function`);
     }
   }
   if (typeof cost !== 'function') checkCount(cost, 'cost', '; to count nothing for some requests, use skip');

@@ -1,5 +1,7 @@
-import { checkIpv6Prefix, clientKey } from './client-key.js';
-import type { DecisionOptions } from './decision.js';
+import { InvalidArgumentError } from '../errors.js';
+import { checkOptions, type OptionTable } from '../options.js';
+import { checkIpv6Prefix } from './client-key.js';
+import { checkLimiter, DECISION_OPTIONS, type DecisionOptions, type RequestLimiter } from './decision.js';
 
 /** Options of every middleware. */
 export interface MiddlewareOptions<Request> extends Omit<DecisionOptions<Request>, 'key'> {
@@ -12,12 +14,28 @@ export interface MiddlewareOptions<Request> extends Omit<DecisionOptions<Request
   ipv6Prefix?: number;
 }
 
-/** @throws {InvalidArgumentError} for an `ipv6Prefix` that is none. */
-export function withKey<Request>(
-  options: MiddlewareOptions<Request>,
-  addressOf: (request: Request) => string | undefined,
-): DecisionOptions<Request> {
-  const { ipv6Prefix = 64 } = options;
+/** Every middleware has this one too, with its framework's own types. */
+interface Responding {
+  respond?: unknown;
+}
+
+const MIDDLEWARE_OPTIONS: OptionTable<MiddlewareOptions<unknown> & Responding> = {
+  ...DECISION_OPTIONS,
+  ipv6Prefix: ['ipv6Subnet'],
+  respond: ['handler', 'errorResponseBuilder', 'message'],
+};
+
+/** @throws {InvalidArgumentError} for an option that no middleware has, and for an `ipv6Prefix` or a `respond` that is none. */
+export function checkMiddlewareOptions(
+  call: string,
+  limiter: RequestLimiter,
+  options: MiddlewareOptions<never> & Responding,
+): void {
+  checkLimiter(call, limiter);
+  checkOptions(call, options, MIDDLEWARE_OPTIONS);
+  const { ipv6Prefix = 64, respond } = options;
   checkIpv6Prefix(ipv6Prefix);
-  return { ...options, key: options.key ?? ((request) => clientKey(addressOf(request), ipv6Prefix)) };
+  if (respond !== undefined && typeof respond !== 'function') {
+    throw new InvalidArgumentError(`respond of ${call} must be a function`);
+  }
 }

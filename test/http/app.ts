@@ -10,6 +10,10 @@ export interface App {
   readonly served: number;
   /** What came to the framework's handling of errors. */
   readonly errors: readonly (Error & Record<string, unknown>)[];
+  /** Where it listens. */
+  readonly port: number;
+  /** Resolves when the next connection that is made to it has been closed. */
+  nextClosed(): Promise<unknown>;
   get(path?: string, headers?: Record<string, string>): Promise<Response & { content: string }>;
 }
 
@@ -35,7 +39,7 @@ export async function startApp(
   limitings: readonly Limiting[],
   { proxied = false, socket }: StartOptions = {},
 ): Promise<App> {
-  const app = { served: 0, errors: [] as (Error & Record<string, unknown>)[], get };
+  const app = { served: 0, errors: [] as (Error & Record<string, unknown>)[], port: 0, get, nextClosed };
   const make = FRAMEWORKS[framework] as (typeof FRAMEWORKS)[string];
   const server = await make({
     limitings,
@@ -51,10 +55,15 @@ export async function startApp(
   if (socket) server.listen(socket);
   else server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  app.port = Number((server.address() as AddressInfo).port);
+
+  async function nextClosed(): Promise<unknown> {
+    const [socket] = await once(server, 'connection');
+    return once(socket, 'close');
+  }
 
   async function get(path = '/', headers: Record<string, string> = {}) {
-    const { port } = server.address() as AddressInfo;
-    const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers });
+    const response = await fetch(`http://127.0.0.1:${app.port}${path}`, { headers });
     return Object.assign(response, { content: await response.text() });
   }
   return app;

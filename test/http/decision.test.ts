@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { type DecisionOptions, rateLimitExpress, rateLimitRequests } from '../../src/http/index.js';
-import { InvalidArgumentError } from '../../src/index.js';
+import {
+  type DecisionOptions,
+  rateLimitExpress,
+  rateLimitFastify,
+  rateLimitHono,
+  rateLimitKoa,
+  rateLimitRequests,
+} from '../../src/http/index.js';
+import { InvalidArgumentError, type RateLimiter } from '../../src/index.js';
 import { useRedis } from '../support/redis.js';
 import { limiterOn } from './limiter.js';
 
@@ -39,6 +46,7 @@ describe('rateLimitRequests', () => {
     ['an unknown body', { body: 'html' }],
     ['a body that every object has', { body: 'toString' }],
     ['a skip that is no function', { skip: true }],
+    ['an unknown option', { onLimit: () => {} }],
   ])('refuses %s at once', (_name, options) => {
     const limiter = limiterOn(redis().address);
     const all = { key: () => 'ann', ...options } as DecisionOptions<unknown>;
@@ -47,5 +55,30 @@ describe('rateLimitRequests', () => {
 
   test('a middleware refuses a prefix that is none at once', () => {
     expect(() => rateLimitExpress(limiterOn(redis().address), { ipv6Prefix: 0 })).toThrow(InvalidArgumentError);
+  });
+});
+
+describe('every middleware', () => {
+  type Make = (limiter: RateLimiter, options?: object) => unknown;
+  const middlewares: Record<string, Make> = { rateLimitExpress, rateLimitFastify, rateLimitHono, rateLimitKoa };
+
+  test.each(Object.entries(middlewares))(
+    '%s refuses an option that it does not know, and one of the wrong kind',
+    (name, make) => {
+      const limiter = limiterOn(redis().address);
+      const refused = (options: object) => expect(() => make(limiter, options));
+      refused({ skp: () => true }).toThrow(`"skp" is not an option of ${name}; did you mean "skip"?`);
+      refused({ keyGenerator: () => 'a' }).toThrow(`"keyGenerator" is not an option of ${name}; did you mean "key"?`);
+      refused({ respond: 'slow down' }).toThrow(`respond of ${name} must be a function`);
+      refused({ key: 'ann' }).toThrow(`key of ${name} must be a function`);
+      expect(() => make(limiter, null as never)).toThrow(`${name} takes an object with options`);
+    },
+  );
+
+  test.each(Object.entries(middlewares))('%s refuses what is no limiter, and shows how to make one', (name, make) => {
+    const message = `${name} takes a limiter first: ${name}(redis.getRateLimiter({ limit: 100, period: '1m' }), options)`;
+    for (const limiter of [undefined, { limit: 100, period: '1m' }, () => true]) {
+      expect(() => make(limiter as never)).toThrow(message);
+    }
   });
 });

@@ -23,6 +23,8 @@ export interface Limiting extends MiddlewareOptions<unknown> {
   keyHeader?: string;
   /** Whether to answer with `X-Own: 1` and the text `wait <rule>`. */
   ownAnswer?: boolean;
+  /** What answers denied requests: it gives the answer, or throws. */
+  giving?: () => unknown;
 }
 
 /** What is behind the limiters: throws or gives the text to answer with. */
@@ -42,10 +44,11 @@ const answerOf = ({ result }: DeniedRequest) => `wait ${result.rule}`;
 function onExpress({ limitings, proxied, work, failed }: Site): Server {
   const app = express();
   if (proxied) app.set('trust proxy', 'loopback');
-  for (const { limiter, keyHeader, ownAnswer, ...options } of limitings) {
+  for (const { limiter, keyHeader, ownAnswer, giving, ...options } of limitings) {
     app.use(
       rateLimitExpress<express.Request, express.Response>(limiter, {
         ...options,
+        ...(giving && { respond: () => giving() }),
         ...(keyHeader && { key: (request) => request.get(keyHeader) }),
         ...(ownAnswer && {
           respond: (_request, response, denied) => response.set('X-Own', '1').type('text').send(answerOf(denied)),
@@ -64,11 +67,12 @@ function onExpress({ limitings, proxied, work, failed }: Site): Server {
 
 async function onFastify({ limitings, proxied, work, failed }: Site): Promise<Server> {
   const app = fastify({ trustProxy: proxied && 'loopback' });
-  for (const { limiter, keyHeader, ownAnswer, ...options } of limitings) {
+  for (const { limiter, keyHeader, ownAnswer, giving, ...options } of limitings) {
     app.addHook(
       'onRequest',
       rateLimitFastify<FastifyRequest, FastifyReply>(limiter, {
         ...options,
+        ...(giving && { respond: () => giving() }),
         ...(keyHeader && { key: ({ headers }) => headers[keyHeader] as string | undefined }),
         ...(ownAnswer && {
           respond: (_request, reply, denied) => reply.header('X-Own', '1').type('text/plain').send(answerOf(denied)),
@@ -101,10 +105,11 @@ function onKoa({ limitings, proxied, work, failed }: Site): Server {
       ctx.body = 'sorry';
     }
   });
-  for (const { limiter, keyHeader, ownAnswer, ...options } of limitings) {
+  for (const { limiter, keyHeader, ownAnswer, giving, ...options } of limitings) {
     app.use(
       rateLimitKoa<Koa.Context>(limiter, {
         ...options,
+        ...(giving && { respond: () => giving() }),
         ...(keyHeader && { key: (ctx) => ctx.get(keyHeader) || undefined }),
         ...(ownAnswer && {
           respond: (ctx, denied) => {
@@ -123,10 +128,11 @@ function onKoa({ limitings, proxied, work, failed }: Site): Server {
 
 function onHono({ limitings, proxied, work, failed }: Site): Server {
   const app = new Hono();
-  for (const { limiter, keyHeader, ownAnswer, ...options } of limitings) {
+  for (const { limiter, keyHeader, ownAnswer, giving, ...options } of limitings) {
     app.use(
       rateLimitHono<Context>(limiter, {
         ...options,
+        ...(giving && { respond: () => giving() }),
         // Hono itself knows of no proxies.
         ...(proxied && { key: (c) => clientKey(c.req.header('x-forwarded-for'), options.ipv6Prefix) }),
         ...(keyHeader && { key: (c) => c.req.header(keyHeader) }),

@@ -47,9 +47,22 @@ describe('Fastify', () => {
     app.addHook('preHandler', rateLimitFastify(limiter));
     app.get<{ Reply: { 200: { ok: boolean } }; Body: { user: string } }>(
       '/',
-      { onRequest: rateLimitFastify(limiter), preHandler: rateLimitFastify(limiter, { key: ({ body }) => body.user }) },
+      {
+        onRequest: rateLimitFastify(limiter),
+        preHandler: rateLimitFastify(limiter, {
+          key: ({ body }: FastifyRequest<{ Body: { user: string } }>) => body.user,
+        }),
+      },
       async () => ({ ok: true }),
     );
+  });
+
+  test('takes the hook for a route that says nothing of itself', () => {
+    app.get('/', { onRequest: rateLimitFastify(limiter) }, async () => 'x');
+    app.get('/', { preHandler: [rateLimitFastify(limiter, { key: (request) => request.ip })] }, async () => 'x');
+    app.get('/', { preHandler: rateLimitFastify(limiter, { key: ({ body }) => String(body) }) }, async () => 'x');
+    app.route({ method: 'GET', url: '/', onRequest: rateLimitFastify(limiter), handler: async () => 'x' });
+    app.register(async (inner) => inner.addHook('preValidation', rateLimitFastify(limiter)));
   });
 
   test('gives its own types to the options', () => {
@@ -60,6 +73,11 @@ describe('Fastify', () => {
         key: (request: FastifyRequest) => request.hostname,
         respond: (_request, reply: FastifyReply) => reply.type('text/html').send('<p>Slow down'),
       }),
+    );
+    app.get(
+      '/',
+      { onRequest: rateLimitFastify(limiter, { respond: async () => ({ error: 'slow down' }) }) },
+      () => 'x',
     );
   });
 });
