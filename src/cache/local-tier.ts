@@ -3,11 +3,17 @@ import type { LRUCache } from 'lru-cache';
 import type { Tracking } from '../pool/tracking.js';
 import { type Codec, jsonCodec, stringCodec } from './codec.js';
 import type { Events } from './events.js';
+import { bufferBytes, FrozenJson, stringBytes } from './footprint.js';
 import type { ResolvedLocal } from './options.js';
 import type { Counters } from './stats.js';
 import { decode, type Stored } from './stored.js';
 
 const require = createRequire(import.meta.url);
+
+/** What a value that is kept takes besides itself, its key and its tags. */
+const ENTRY_BYTES = 250;
+/** What each of its tags takes besides its name: it leads back to the key. */
+const TAG_BYTES = 300;
 
 /** A value that was read from Redis. Times are on the clock of `performance.now()`. */
 export interface Read<T> {
@@ -21,8 +27,9 @@ export interface Read<T> {
   readonly tags: readonly string[];
 }
 
-/** A value that is kept. */
+/** A value that is kept: either as it is stored or decoded, the other is empty. */
 interface Kept<T> extends Read<T> {
+  /** What it takes in memory, estimated. */
   readonly bytes: number;
   /** When it has been here for long enough, if that is before it is stale. */
   readonly keptUntil: number;
@@ -31,6 +38,8 @@ interface Kept<T> extends Read<T> {
 /** A read that is under way; whatever is told of its key meanwhile spoils it for the local tier. */
 export interface Fetch {
   spoiled: boolean;
+  /** Before Redis was asked. */
+  readonly beganAt: number;
 }
 
 /** Starts to hear of changes to keys with these beginnings. */
@@ -63,6 +72,7 @@ export class LocalTier<T> {
   readonly #fetches = new Map<string, Set<Fetch>>();
   /** Keys by tag. */
   readonly #tagged = new Map<string, Set<string>>();
+  readonly #frozen = new FrozenJson();
   /** Whether what is served is decoded anew each time, because it cannot be frozen. */
   readonly #decodes: boolean;
 
@@ -82,7 +92,7 @@ export class LocalTier<T> {
     this.#values = new Lru<string, Kept<T>>({
       max: options.maxItems,
       maxSize: options.maxBytes,
-      sizeCalculation: ({ bytes }) => Math.max(1, bytes),
+      sizeCalculation: ({ bytes }) => bytes,
       dispose: (read, key, reason) => {
         if (reason === 'evict') counters.evictions++;
         this.#untag(key, read);
@@ -135,8 +145,9 @@ export class LocalTier<T> {
 
   /** Begins to read a key; `undefined` if what is read cannot stay. */
   begin(key: string): Fetch | undefined {
-    if (performance.now() >= this.#tracking.confirmedUntil) return undefined;
-    const fetch = { spoiled: false };
+    const beganAt = performance.now();
+    if (beganAt >= this.#tracking.confirmedUntil) return undefined;
+    const fetch = { spoiled: false, beganAt };
     const known = this.#fetches.get(key);
     if (known) known.add(fetch);
     else this.#fetches.set(key, new Set([fetch]));
@@ -151,12 +162,9 @@ export class LocalTier<T> {
     if (known?.size === 0) this.#fetches.delete(key);
     const now = performance.now();
     if (!read || fetch.spoiled || now >= this.#tracking.confirmedUntil) return;
-    const keptUntil = Math.min(read.freshUntil, now + this.#options.ttlMs);
+    const keptUntil = Math.min(read.freshUntil, fetch.beganAt + this.#options.ttlMs);
     if (keptUntil <= now) return;
-    if (!this.#decodes) freeze(read.value);
-    const { value, data, freshUntil, staleUntil, loadMs, tags } = read;
-    const bytes = Buffer.byteLength(data);
-    this.#values.set(key, { value, data: copy(data), bytes, freshUntil, staleUntil, loadMs, tags, keptUntil });
+    this.#values.set(key, this.#keep(key, read, keptUntil));
     // It may be too big.
     if (!this.#values.has(key)) return;
     for (const tag of read.tags) {
@@ -186,6 +194,23 @@ export class LocalTier<T> {
   stop(): void {
     this.#tracking.stop();
     this.clear();
+  }
+
+  #keep(key: string, read: Read<T>, keptUntil: number): Kept<T> {
+    const { freshUntil, staleUntil, loadMs, tags } = read;
+    let bytes = ENTRY_BYTES + stringBytes(key);
+    for (const tag of tags) bytes += TAG_BYTES + 2 * stringBytes(tag);
+    let { value, data } = read;
+    if (!this.#decodes) {
+      bytes += this.#frozen.freeze(value, data as string);
+      data = '';
+    } else {
+      // Decoded anew for each hit: as an object nothing is kept of it.
+      value = undefined as T;
+      data = ownCopy(data);
+      bytes += typeof data === 'string' ? stringBytes(data) : bufferBytes(data);
+    }
+    return { value, data, bytes, freshUntil, staleUntil, loadMs, tags, keptUntil };
   }
 
   #invalidated(names: readonly string[] | undefined): void {
@@ -222,9 +247,10 @@ function copy(data: Stored): Stored {
   return typeof data === 'string' ? data : Buffer.from(data);
 }
 
-/** Freezes what JSON makes, all through. */
-export function freeze(value: unknown): void {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
-  Object.freeze(value);
-  for (const part of Object.values(value)) freeze(part);
+/** A copy that shares its memory with nothing: a small Buffer is usually a part of a larger one, which it keeps alive. */
+function ownCopy(data: Stored): Stored {
+  if (typeof data === 'string') return data;
+  const own = Buffer.allocUnsafeSlow(data.length);
+  data.copy(own);
+  return own;
 }

@@ -8,7 +8,7 @@ import type { CacheEvent } from './events.js';
 export interface LocalOptions {
   /** Values at most; default 10000. The one that was not used for longest goes first. */
   maxItems?: number;
-  /** Bytes at most, as values are stored in Redis; default 64 MiB. */
+  /** Bytes of memory at most, estimated: keys, values as they are kept, and tags; default 64 MiB. */
   maxBytes?: number;
   /** How long a value stays at most; default: as long as in Redis. */
   ttl?: Duration;

@@ -14,7 +14,7 @@ export interface CacheStats {
   readonly evictions: number;
   /** Values in this process. */
   readonly items: number;
-  /** Their bytes, as they are stored in Redis. */
+  /** Bytes of memory that they and their keys take, estimated. */
   readonly bytes: number;
 }
 
