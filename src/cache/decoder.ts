@@ -1,12 +1,12 @@
 import type { Codec } from './codec.js';
 import type { Events } from './events.js';
 import type { Read } from './local-tier.js';
-import { type CacheStore, within } from './store.js';
 import { decode, type Meta, part, type Stored } from './stored.js';
 import type { Tags } from './tags.js';
 
-/** What PTTL says of a key without an expiry, and of one that is not there. */
+/** PTTL's reply for a key without an expiry. */
 const NO_EXPIRY = -1;
+const NO_TAGS: readonly string[] = [];
 
 /** A value that was decoded, and what stood beside it. */
 interface Found<T> {
@@ -18,18 +18,13 @@ interface Found<T> {
 
 /** Makes values of what is stored: only those that stand. */
 export class Decoder<T> {
-  readonly #store: CacheStore;
   readonly #codec: Codec<T>;
   readonly #tags: Tags;
-  readonly #nameOf: (key: string) => string;
   readonly #events: Events;
 
-  /** `nameOf`: what a key is called in Redis. */
-  constructor(store: CacheStore, codec: Codec<T>, tags: Tags, nameOf: (key: string) => string, events: Events) {
-    this.#store = store;
+  constructor(codec: Codec<T>, tags: Tags, events: Events) {
     this.#codec = codec;
     this.#tags = tags;
-    this.#nameOf = nameOf;
     this.#events = events;
   }
 
@@ -43,7 +38,12 @@ export class Decoder<T> {
     }
   }
 
-  /** What a read gave, if it is a value: at once, unless Redis must be asked for more. */
+  /**
+   * What a read gave, if it is a value: at once, unless Redis must be asked for the versions of its tags.
+   *
+   * @param sentAt before Redis was asked: the value has `ttl` left from then on at most.
+   * @param ttl what PTTL said in the same step; `undefined` only for values without grace, whose end nobody wants to know.
+   */
   read(
     key: string,
     stored: Stored,
@@ -62,28 +62,24 @@ export class Decoder<T> {
       return undefined;
     }
     const found: Found<T> = { value, data, meta, sentAt };
-    if (meta.t || (meta.g && ttl === undefined)) return this.#asked(key, found, ttl, timeoutMs);
-    return readOf(found, ttl ?? NO_EXPIRY);
+    const read = readOf(found, ttl ?? NO_EXPIRY);
+    return meta.t ? this.#ifTagsStand(read, meta.t, meta.p === 1, timeoutMs) : read;
   }
 
-  /** The value, after Redis was asked what has to be known of it. */
-  async #asked(
-    key: string,
-    found: Found<T>,
-    knownTtl: number | undefined,
+  async #ifTagsStand(
+    read: Read<T>,
+    versions: Readonly<Record<string, string>>,
+    neverExpires: boolean,
     timeoutMs: number | undefined,
   ): Promise<Read<T> | undefined> {
-    const { t, g } = found.meta;
-    if (t && !(await this.#tags.stand(t, timeoutMs))) return undefined;
-    const ttl = knownTtl ?? (g ? await within(this.#store, timeoutMs).pTTL(this.#nameOf(key)) : NO_EXPIRY);
-    return readOf(found, ttl);
+    if (!(await this.#tags.stand(versions, timeoutMs))) return undefined;
+    if (neverExpires) this.#tags.keepAlive(read.tags);
+    return read;
   }
 }
 
-function readOf<T>({ value, data, meta, sentAt }: Found<T>, ttl: number): Read<T> | undefined {
-  // It expired between the two replies.
-  if (ttl < NO_EXPIRY) return undefined;
+function readOf<T>({ value, data, meta, sentAt }: Found<T>, ttl: number): Read<T> {
   const staleUntil = ttl === NO_EXPIRY ? Number.POSITIVE_INFINITY : sentAt + ttl;
-  const tags = meta.t ? Object.keys(meta.t) : [];
+  const tags = meta.t ? Object.keys(meta.t) : NO_TAGS;
   return { value, data, freshUntil: staleUntil - (meta.g ?? 0), staleUntil, loadMs: meta.d ?? 0, tags };
 }

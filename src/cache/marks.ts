@@ -1,13 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { defineScript, type SharedPart } from '../pool/script.js';
 import { globMatcher } from './glob.js';
-import { type CacheStore, within } from './store.js';
+import { bySlot, type CacheStore, within } from './store.js';
 import type { Stored } from './stored.js';
 
 /** So long a removal stands marked: a load that takes longer looks at the marks in between. */
 export const MARK_MS = 60_000;
 /** So many bytes of patterns are remembered at most. */
 const MOST_BYTES = 4_096;
+/** A longer pattern is remembered as `*`: every load reads what is remembered. */
+const LONGEST_PATTERN = MOST_BYTES / 4;
+/** Keys that one script removes at most. */
+const BATCH = 500;
 /** What all marks begin with. */
 export const MARK_PREFIX = 'lagoon:removed:';
 
@@ -45,6 +49,15 @@ for i = 1, #ARGV do
   replies[i] = redis.call('UNLINK', KEYS[i * 2 - 1])
 end
 return ARGV[2] and replies or replies[1]`,
+});
+
+/* The same for keys of one caller. KEYS: the keys, then the mark of each. ARGV: what to mark with. Returns how many there were. */
+const removeAllMarked = defineScript<number>({
+  args: 1,
+  lua: `
+local count = #KEYS / 2
+for i = count + 1, #KEYS do redis.pcall('SET', KEYS[i], ARGV[1], 'PX', ${MARK_MS}) end
+return redis.call('UNLINK', unpack(KEYS, 1, count))`,
 });
 
 /* Adds to a mark. KEYS: the mark. ARGV: what to add, and what to put in place of it and all before if that is long. */
@@ -100,10 +113,27 @@ export class RemovalMarks {
     return this.#store.runScript(removeMarked, [this.#prefix + key, this.namesOf(key).own], [this.next()]);
   }
 
+  /** Removes keys and marks that, by one script for each slot; how many there were. */
+  async removeAll(keys: readonly string[]): Promise<number> {
+    const scripts: Promise<number>[] = [];
+    for (const part of bySlot(
+      this.#store,
+      keys.map((key) => this.#prefix + key),
+    )) {
+      for (let i = 0; i < part.length; i += BATCH) {
+        const names = part.slice(i, i + BATCH);
+        const marks = names.map((name) => this.namesOf(name.slice(this.#prefix.length)).own);
+        scripts.push(this.#store.runScript(removeAllMarked, [...names, ...marks], [this.next()]));
+      }
+    }
+    return (await Promise.all(scripts)).reduce((sum, count) => sum + count, 0);
+  }
+
   /** Marks that all keys are being removed that match. */
   async removing(pattern: string): Promise<void> {
     if (this.#isCluster) return;
-    const lines = [pattern, '*'].map((glob) => `${JSON.stringify([this.next(), glob])}\n`);
+    const remembered = pattern.length > LONGEST_PATTERN ? '*' : pattern;
+    const lines = [remembered, '*'].map((glob) => `${JSON.stringify([this.next(), glob])}\n`);
     await this.#store.runScript(addToMark, [this.#all], lines);
   }
 

@@ -1,4 +1,5 @@
 import { RESP_TYPES } from 'redis';
+import { TransactionError } from '../errors.js';
 import type { Codec } from './codec.js';
 import { Decoder } from './decoder.js';
 import type { Events } from './events.js';
@@ -6,8 +7,8 @@ import { type Loaded, type Seen, storeUnlessChanged, Watch } from './loaded.js';
 import type { LocalTier, Read } from './local-tier.js';
 import { MARK_MS, type MarkNames, type Marks, RemovalMarks } from './marks.js';
 import type { ResolvedLoad, ResolvedPut } from './options.js';
-import { type CacheStore, within } from './store.js';
-import { isBare, type Meta, type Stored, store } from './stored.js';
+import { bySlot, type CacheStore, within } from './store.js';
+import { hasGrace, isBare, type Meta, type Stored, store } from './stored.js';
 import type { Tags } from './tags.js';
 
 /** What was read, and what to compare with before something is stored in its place. */
@@ -38,7 +39,7 @@ export class Remote<T> {
       ? (store.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer }) as unknown as CacheStore)
       : store;
     this.#codec = codec;
-    this.#decoder = new Decoder(this.#store, codec, tags, (key) => this.keyOf(key), events);
+    this.#decoder = new Decoder(codec, tags, events);
     this.#prefix = prefix;
     // Of the store as it was given: marks are text.
     this.#marks = new RemovalMarks(store, prefix);
@@ -51,7 +52,10 @@ export class Remote<T> {
     return this.#prefix + key;
   }
 
-  /** The value, fresh or stale. Who asks for `ttl` is told how long it lives, which costs no further round trip. */
+  /**
+   * The value, fresh or stale. With `ttl` it says how long the value lives, which Redis is asked in the same step: a value that is
+   * replaced in between must not get the time of the other.
+   */
   async read(key: string, ttl: boolean, timeoutMs?: number): Promise<Read<T> | undefined> {
     return (await this.#look(key, ttl, timeoutMs, undefined)).read;
   }
@@ -77,7 +81,9 @@ export class Remote<T> {
     const stored = (await this.#store.get(this.keyOf(key))) as Stored | null;
     if (stored === null) return undefined;
     if (isBare(stored)) return this.#decoder.bare(key, stored);
-    const read = await this.#decoder.read(key, stored, sentAt, undefined, undefined);
+    const read = hasGrace(stored)
+      ? await this.read(key, true)
+      : await this.#decoder.read(key, stored, sentAt, undefined, undefined);
     return read && performance.now() < read.freshUntil ? read.value : undefined;
   }
 
@@ -87,13 +93,25 @@ export class Remote<T> {
     const sentAt = performance.now();
     const { own } = this.#marks.namesOf(key);
     const taking = this.#store.multi().pTTL(name).getDel(name).set(own, this.#marks.next(), { PX: MARK_MS }).exec();
-    const [ttl, stored] = (await taking) as unknown as [number, Stored | null];
+    const [ttl, stored] = (await orReplyError(taking)) as unknown as [number, Stored | null];
     return stored === null ? undefined : this.#decoder.read(key, stored, sentAt, ttl, undefined);
   }
 
   /** Removes the value; how many there were. */
   remove(key: string): Promise<number> {
     return this.#marks.remove(key);
+  }
+
+  /** Removes several values; how many there were. */
+  removeAll(keys: readonly string[]): Promise<number> {
+    return this.#marks.removeAll(keys);
+  }
+
+  /** Removes values without a mark of their own: {@link removing} has marked them. How many there were. */
+  async unlink(keys: readonly string[]): Promise<number> {
+    const names = keys.map((key) => this.keyOf(key));
+    const counts = await Promise.all(bySlot(this.#store, names).map((part) => this.#store.unlink(part)));
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /** To be called before all keys that match are removed. */
@@ -150,9 +168,12 @@ export class Remote<T> {
   }
 
   #encode(key: string, value: T, lifetime: number | undefined, graceMs: number, meta: Meta): Loaded {
-    const stays = lifetime === undefined;
-    const data = store(this.#codec, value, graceMs > 0 && !stays ? { ...meta, g: graceMs } : meta);
-    return { name: this.keyOf(key), data, lastsMs: stays ? undefined : lifetime + graceMs };
+    const name = this.keyOf(key);
+    if (lifetime === undefined) {
+      return { name, data: store(this.#codec, value, meta.t ? { ...meta, p: 1 } : meta), lastsMs: undefined };
+    }
+    const data = store(this.#codec, value, graceMs > 0 ? { ...meta, g: graceMs } : meta);
+    return { name, data, lastsMs: lifetime + graceMs };
   }
 
   async #look(
@@ -166,11 +187,15 @@ export class Remote<T> {
     try {
       const reader = within(this.#store, timeoutMs);
       const name = this.keyOf(key);
-      const sentAt = performance.now();
-      const reading = marks ? reader.mGet([name, marks.own, marks.all]) : reader.get(name);
-      const left = withTtl || fetch ? reader.pTTL(name) : undefined;
-      const [said, ttl] = left ? await Promise.all([reading, left]) : [await reading, undefined];
-      const [stored = null, own = null, all = null] = marks ? (said as (Stored | null)[]) : [said as Stored | null];
+      const names = marks ? [name, marks.own, marks.all] : [name];
+      let sentAt = performance.now();
+      let said = await (withTtl || fetch ? askWithTtl(reader, names) : ask(reader, names));
+      if (said.ttl === undefined && said.found[0] && hasGrace(said.found[0])) {
+        sentAt = performance.now();
+        said = await askWithTtl(reader, names);
+      }
+      const { found, ttl } = said;
+      const [stored = null, own = null, all = null] = found;
       const decoded = stored === null ? undefined : this.#decoder.read(key, stored, sentAt, ttl, timeoutMs);
       // Most need no further question, and no further step.
       read = decoded instanceof Promise ? await decoded : decoded;
@@ -178,5 +203,39 @@ export class Remote<T> {
     } finally {
       this.local?.end(key, fetch, read);
     }
+  }
+}
+
+/** What Redis has under some names, and how many ms the first of them has left if it was asked. */
+interface Said {
+  readonly found: readonly (Stored | null)[];
+  readonly ttl: number | undefined;
+}
+
+async function ask(reader: CacheStore, names: readonly string[]): Promise<Said> {
+  const [name = ''] = names;
+  const found = names.length === 1 ? [await reader.get(name)] : await reader.mGet([...names]);
+  return { found, ttl: undefined };
+}
+
+/** In one step: a value that is stored in between must not get the time that another has left. */
+async function askWithTtl(reader: CacheStore, names: readonly string[]): Promise<Said> {
+  const [name = ''] = names;
+  const multi = reader.multi();
+  const reading = names.length === 1 ? multi.get(name) : multi.mGet([...names]);
+  const [found, ttl] = (await orReplyError(reading.pTTL(name).exec())) as unknown as [
+    Stored | (Stored | null)[],
+    number,
+  ];
+  return { found: Array.isArray(found) ? found : [found], ttl };
+}
+
+/** A transaction that was executed fails as the command in it that failed. */
+async function orReplyError<Replies>(executing: Promise<Replies>): Promise<Replies> {
+  try {
+    return await executing;
+  } catch (error) {
+    if (!(error instanceof TransactionError)) throw error;
+    throw error.replies.find((reply) => reply instanceof Error) ?? error;
   }
 }

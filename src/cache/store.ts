@@ -26,3 +26,15 @@ export type CacheStore = Pick<
 export function within(store: CacheStore, timeoutMs: number | undefined): CacheStore {
   return timeoutMs === undefined ? store : store.withTimeout(timeoutMs);
 }
+
+/** Parts the names of keys so that one command can have all of a part: by slot in a cluster, else all together. */
+export function bySlot(store: CacheStore, names: readonly string[]): string[][] {
+  const parts = new Map<string, string[]>();
+  for (const name of names) {
+    const slot = store.slotTag(name);
+    const part = parts.get(slot);
+    if (part) part.push(name);
+    else parts.set(slot, [name]);
+  }
+  return [...parts.values()];
+}

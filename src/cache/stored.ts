@@ -9,6 +9,8 @@ export interface Meta {
   readonly d?: number;
   /** The version of each of its tags when it was stored: it is void if one is another now. */
   readonly t?: Readonly<Record<string, string>>;
+  /** 1 if it never expires but has tags: their versions, which do expire, are then renewed when it is read. */
+  readonly p?: 1;
 }
 
 /** A value as it is stored: what the codec made, behind a line of JSON if there is anything to say of it. */
@@ -50,6 +52,17 @@ export function part(stored: Stored): { meta: Meta; data: Stored } {
   }
   const end = stored.indexOf('\n');
   return { meta: metaOf(stored.toString('utf8', 1, end)), data: stored.subarray(end + 1) };
+}
+
+/** Whether a value can be stale: then it is fresh only if its key has more time left than its grace. */
+export function hasGrace(stored: Stored): boolean {
+  if (isBare(stored)) return false;
+  try {
+    return part(stored).meta.g !== undefined;
+  } catch {
+    // Decoding it says what is wrong.
+    return false;
+  }
 }
 
 export function decode<T>(codec: Codec<T>, data: Stored): T {

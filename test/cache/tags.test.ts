@@ -7,6 +7,7 @@ import { startGate } from './gate.js';
 import { cacheOn, expectBetween, localCacheOn, type Probe, poolOn, warm } from './support.js';
 
 const server = useRedis();
+const DAY_MS = 24 * 3_600_000;
 
 /** The keys in Redis that hold versions of tags of a cache. */
 function versionKeys({ pool, prefix }: Probe<unknown>): Promise<string[]> {
@@ -154,9 +155,54 @@ describe('in Redis', () => {
     await cache.put('c', 1, { ttl: 1_000, tags: ['t'] });
     expectBetween(await pool.pTTL(key), 130_000, 260_000);
     await cache.put('d', 1, { tags: ['t'] });
-    expect(await pool.pTTL(key)).toBe(-1);
+    expectBetween(await pool.pTTL(key), 59 * DAY_MS, 60 * DAY_MS);
     expect(await cache.getMany(['a', 'b', 'c', 'd'])).toEqual([1, 1, 1, 1]);
     expect(await versionKeys(probe)).toHaveLength(1);
+  });
+
+  test.each<[string, (probe: Probe<unknown>) => Promise<unknown>]>([
+    ['cleared', ({ cache }) => cache.clear()],
+    ['removed', ({ cache }) => cache.removeByPattern('*')],
+    ['replaced', ({ cache }) => cache.put('k', 'other')],
+  ])('no version of a value that never expires stays for ever once it is %s', async (_, lose) => {
+    const probe = cacheOn(server());
+    const { cache, pool } = probe;
+    await cache.put('k', 1, { tags: ['put'] });
+    await cache.getOrSet('loaded', () => 1, { tags: ['loaded'], negativeTtl: '1s' });
+    await lose(probe);
+    const keys = await versionKeys(probe);
+    expect(keys).toHaveLength(2);
+    for (const key of keys) expectBetween(await pool.pTTL(key), 30 * DAY_MS, 60 * DAY_MS);
+  });
+
+  test.each([false, true])(
+    'the version of a value that never expires is renewed when it is read (local: %s)',
+    async (local) => {
+      const one = cacheOn(server());
+      await one.cache.put('k', 1, { tags: ['t'] });
+      const [key = ''] = await versionKeys(one);
+      await one.pool.pExpire(key, 5 * DAY_MS);
+      const options = { prefix: one.prefix, local };
+      const { cache } = local ? await localCacheOn(server(), options) : cacheOn(server(), options);
+      expect(await cache.get('k')).toBe(1);
+      await eventually(async () => (await one.pool.pTTL(key)) > 59 * DAY_MS);
+      // In this process it is known to be renewed.
+      await one.pool.pExpire(key, 5 * DAY_MS);
+      expect(await cache.get('k')).toBe(1);
+      expect(await cache.get('k')).toBe(1);
+      await one.pool.ping();
+      expectBetween(await one.pool.pTTL(key), 4 * DAY_MS, 5 * DAY_MS);
+    },
+  );
+
+  test('the version of a value that expires is not renewed when it is read', async () => {
+    const probe = cacheOn(server());
+    const { cache, pool } = probe;
+    await cache.put('k', 1, { ttl: '1m', tags: ['t'] });
+    const [key = ''] = await versionKeys(probe);
+    for (let i = 0; i < 3; i++) expect(await cache.get('k')).toBe(1);
+    await pool.ping();
+    expectBetween(await pool.pTTL(key), 70_000, 141_000);
   });
 
   test('tags are those of one cache', async () => {
