@@ -145,6 +145,46 @@ describe('compressed()', () => {
   });
 });
 
+describe('compressed() decodes no more than its maxBytes', () => {
+  const MiB = 1024 ** 2;
+  // As a cache stores what begins with the byte of its own line.
+  const gzipped = (...parts: Buffer[]) => Buffer.concat([Buffer.from('\x01{}\n\x01'), ...parts]);
+
+  test.each<[string, (size: number) => Buffer]>([
+    ['gzip', (size) => gzipped(gzipSync(Buffer.alloc(size)))],
+    ['gzip in many parts', (size) => gzipped(...Array<Buffer>(8).fill(gzipSync(Buffer.alloc(size / 8))))],
+    ['brotli', (size) => Buffer.concat([Buffer.of(2), brotliCompressSync(Buffer.alloc(size))])],
+    ['not compressed', (size) => Buffer.alloc(size + 1)],
+  ])('%s', async (_, poison) => {
+    const codec = compressed(bufferCodec, { maxBytes: 8_000 });
+    const { cache, pool, name, events } = cacheOn<Buffer>(server(), { codec });
+    await pool.set(name('k'), poison(8_000));
+    expect(await cache.get('k')).toHaveLength(8_000);
+    await pool.set(name('k'), poison(8_008));
+    expect(await cache.get('k')).toBeUndefined();
+    expect(events).toMatchObject([{ type: 'undecodable', key: 'k', error: expect.any(RangeError) }]);
+    expect((events[0] as { error: Error }).error.message).toMatch(/maxBytes \(8000\)/);
+  });
+
+  test('64 MiB unless told otherwise', async () => {
+    const { cache, pool, name, count } = cacheOn<Buffer>(server(), { codec: compressed(bufferCodec) });
+    await pool.set(name('k'), gzipped(gzipSync(Buffer.alloc(64 * MiB + 1), { level: 1 })));
+    expect(await cache.get('k')).toBeUndefined();
+    expect(count('undecodable')).toBe(1);
+  });
+
+  test('and put refuses what could not be read', async () => {
+    const { cache, pool, name } = cacheOn<string>(server(), { codec: compressed(stringCodec, { maxBytes: 2_000 }) });
+    await cache.put('k', 'x'.repeat(2_000));
+    expect(await failure(cache.put('k', 'x'.repeat(2_001)))).toMatchObject({
+      code: 'LAGOON_INVALID_ARGUMENT',
+      message: expect.stringMatching(/maxBytes \(2000\)/),
+    });
+    expect(await cache.get('k')).toBe('x'.repeat(2_000));
+    expect(await pool.exists(name('k'))).toBe(1);
+  });
+});
+
 describe('validated()', () => {
   test('gives what the schema makes of it', async () => {
     const { cache, pool, name } = cacheOn(server(), { codec: validated(userSchema) });
