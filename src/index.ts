@@ -9,6 +9,7 @@ export type {
 export type { Cache, Storable } from './cache/cache.js';
 export { type BinaryCodec, bufferCodec, type Codec, jsonCodec, stringCodec, type TextCodec } from './cache/codec.js';
 export { type CompressionOptions, compressed } from './cache/compressed.js';
+export { LoadTimeoutError, RecursiveLoadError } from './cache/errors.js';
 export type { CacheEvent } from './cache/events.js';
 export { escapeGlob } from './cache/glob.js';
 export type { LoadContext, Loader } from './cache/loads.js';

@@ -1,10 +1,10 @@
-import { inspect } from 'node:util';
 import type { Duration } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
+import { checkedEntries, checkKey, checkKeys, checkLoader, checkPattern, checkTag, checkValue } from './arguments.js';
 import { Events } from './events.js';
-import { escapeGlob, globMatcher, isGlob } from './glob.js';
+import { escapeGlob, globMatcher } from './glob.js';
 import { LoadLocks } from './load-locks.js';
-import { checkLoader, type Loader, Loads } from './loads.js';
+import { type Loader, Loads } from './loads.js';
 import { type KeySpace, LocalTier, type Read } from './local-tier.js';
 import { MARK_PREFIX } from './marks.js';
 import {
@@ -13,6 +13,7 @@ import {
   lifetimeMs,
   type PutOptions,
   type ResolvedCache,
+  type ResolvedPut,
   resolveCache,
   resolveLoad,
   resolvePut,
@@ -69,16 +70,12 @@ export class Cache<V = unknown> {
    * Stores a value in place of what was there.
    *
    * @param options its ttl, or more; default: the cache's ttl.
-   * @throws {InvalidArgumentError} for `undefined`, which would be no value, and for what can never be right.
+   * @throws {InvalidArgumentError} for `undefined`, which would be no value, and for what can never be right, an unknown option too.
    */
   async put(key: string, value: V & Storable, options?: Duration | PutOptions): Promise<void> {
     checkKey(key);
     checkValue(value);
-    const resolved = resolvePut(options, this.#options);
-    const { tags, ttlMs, jitter, graceMs } = resolved;
-    const lifetime = lifetimeMs(ttlMs, jitter);
-    const meta = tags.length > 0 ? { t: await this.#tags.versions(tags, lifetime && lifetime + graceMs) } : {};
-    await this.#change(key, () => this.#remote.write(key, value, lifetime, resolved, meta));
+    await this.#put(key, value, resolvePut('put', options, this.#options));
   }
 
   /** Stores values, all of them at once and with the same options. */
@@ -86,12 +83,9 @@ export class Cache<V = unknown> {
     entries: Iterable<readonly [key: string, value: V & Storable]>,
     options?: Duration | PutOptions,
   ): Promise<void> {
-    const all = [...entries];
-    for (const [key, value] of all) {
-      checkKey(key);
-      checkValue(value);
-    }
-    await Promise.all(all.map(([key, value]) => this.put(key, value, options)));
+    const all = checkedEntries(entries);
+    const resolved = resolvePut('putMany', options, this.#options);
+    await Promise.all(all.map(([key, value]) => this.#put(key, value, resolved)));
   }
 
   /** The value; `undefined` if there is none. */
@@ -105,7 +99,8 @@ export class Cache<V = unknown> {
   }
 
   /** The values in the order of their keys; `undefined` where there is none. One round trip. */
-  getMany<T extends V = V>(keys: readonly string[]): Promise<(T | undefined)[]> {
+  async getMany<T extends V = V>(keys: readonly string[]): Promise<(T | undefined)[]> {
+    checkKeys(keys, 'getMany');
     return Promise.all(keys.map((key) => this.get<T>(key)));
   }
 
@@ -117,25 +112,40 @@ export class Cache<V = unknown> {
   /** The value, which is removed. */
   async getDel<T extends V = V>(key: string): Promise<T | undefined> {
     checkKey(key);
-    return this.#counted(await this.#change(key, () => this.#remote.take(key))) as T | undefined;
+    return this.#counted(await this.#change([key], () => this.#remote.take(key))) as T | undefined;
   }
 
   /**
-   * Removes a key, or every key that a glob-style pattern of Redis matches (`*`, `?`, `[a-z]`). What is being loaded for them is not
-   * stored, in whichever process (of a pattern in a cluster: in this one). A key that holds such characters is written with
-   * {@link escapeGlob}.
+   * Removes a key, or several: these and no others, whatever characters they hold. What is being loaded for them is not stored, in
+   * whichever process. Several are one command, in a cluster one for each slot.
    *
    * @returns how many were there.
    */
-  async remove(keyOrPattern: string): Promise<number> {
-    checkKey(keyOrPattern);
-    if (isGlob(keyOrPattern)) return this.#removeMatching(keyOrPattern);
-    return this.#change(keyOrPattern, () => this.#remote.remove(keyOrPattern));
+  async remove(keys: string | readonly string[]): Promise<number> {
+    if (Array.isArray(keys)) {
+      checkKeys(keys, 'remove');
+      return this.#change(keys, () => this.#remote.removeAll(keys));
+    }
+    const key = keys as string;
+    checkKey(key);
+    return this.#change([key], () => this.#remote.remove(key));
+  }
+
+  /**
+   * Removes every key that a glob-style pattern of Redis matches (`*`, `?`, `[a-z]`). What is being loaded for them is not stored, in
+   * whichever process (in a cluster: in this one). Looks at every key of the database. Put text that is to match itself only, user
+   * input above all, through {@link escapeGlob}; a key of which all is known is for `remove`.
+   *
+   * @returns how many were there.
+   */
+  async removeByPattern(pattern: string): Promise<number> {
+    checkPattern(pattern);
+    return this.#removeMatching(pattern);
   }
 
   /** Voids every value that was stored with a tag, in all processes. One command, however many they are. */
   async removeByTag(tag: string): Promise<void> {
-    if (typeof tag !== 'string' || tag === '') throw new InvalidArgumentError('tag must be a non-empty string');
+    checkTag(tag);
     await this.#loads.voidAll((_, tags) => tags.includes(tag));
     await this.#tags.remove(tag);
     await this.#loads.voidAll((_, tags) => tags.includes(tag));
@@ -144,6 +154,7 @@ export class Cache<V = unknown> {
 
   /** The keys that a glob-style pattern of Redis matches, each once, without the prefix; those of void values too. */
   async keys(pattern = '*'): Promise<string[]> {
+    checkPattern(pattern);
     const found = new Set<string>();
     for await (const batch of this.#scan(pattern)) for (const key of batch) found.add(key);
     return [...found];
@@ -158,7 +169,7 @@ export class Cache<V = unknown> {
   async clear(): Promise<number> {
     if (this.#options.prefix === '') {
       throw new InvalidArgumentError(
-        "A cache without a prefix shares its keys with others; to remove all, say remove('*')",
+        "A cache without a prefix shares its keys with others; to remove all, say removeByPattern('*')",
       );
     }
     return this.#removeMatching('*');
@@ -170,11 +181,14 @@ export class Cache<V = unknown> {
    * However many ask for a key at once, one loader runs in this process, and with `lock` one in all processes.
    *
    * @throws what the loader throws, unless a stale value serves (`grace`). What `get` throws, unless the cache has `whenDown: 'load'`.
+   * @throws {LoadTimeoutError} if the loader takes longer than `loadTimeout`.
+   * @throws {RecursiveLoadError} if the loader of the key asks for it, itself or through other loaders.
    */
   getOrSet<T extends V>(key: string, loader: Loader<T>, options: GetOrSetOptions = {}): Promise<T> {
     const hit = this.#local?.get(key, performance.now());
     try {
       if (hit !== undefined) {
+        this.#loads.refuseRecursion(key);
         this.#counters.localHits++;
         if (options?.earlyRefresh) {
           this.#loads.refreshEarly(key, hit, loader, resolveLoad(options, this.#options));
@@ -194,15 +208,22 @@ export class Cache<V = unknown> {
     this.#local?.stop();
   }
 
+  async #put(key: string, value: V, put: ResolvedPut): Promise<void> {
+    const { tags, ttlMs, jitter, graceMs } = put;
+    const lifetime = lifetimeMs(ttlMs, jitter);
+    const meta = tags.length > 0 ? { t: await this.#tags.versions(tags, lifetime && lifetime + graceMs) } : {};
+    await this.#change([key], () => this.#remote.write(key, value, lifetime, put, meta));
+  }
+
   // What is being loaded or read when a key changes must not come after the change, whichever way it was overtaken.
-  async #change<R>(key: string, work: () => Promise<R>): Promise<R> {
-    await this.#loads.void(key);
-    this.#local?.evict(key);
+  async #change<R>(keys: readonly string[], work: () => Promise<R>): Promise<R> {
+    await this.#loads.void(keys);
+    for (const key of keys) this.#local?.evict(key);
     try {
       return await work();
     } finally {
-      void this.#loads.void(key);
-      this.#local?.evict(key);
+      void this.#loads.void(keys);
+      for (const key of keys) this.#local?.evict(key);
     }
   }
 
@@ -231,9 +252,7 @@ export class Cache<V = unknown> {
     let removed = 0;
     for await (const keys of this.#scan(pattern)) {
       for (let i = 0; i < keys.length; i += BATCH) {
-        const names = keys.slice(i, i + BATCH).map((key) => this.#remote.keyOf(key));
-        // Each by itself, as they may be on different servers; all of them go in one write.
-        removed += (await Promise.all(names.map((name) => this.#store.unlink(name)))).reduce((sum, n) => sum + n, 0);
+        removed += await this.#remote.unlink(keys.slice(i, i + BATCH));
       }
       for (const key of keys) this.#local?.evict(key);
     }
@@ -254,24 +273,3 @@ export class Cache<V = unknown> {
 
 /** What a cache can hold: anything but `undefined`. */
 export type Storable = NonNullable<unknown> | null;
-
-function checkKey(key: string): void {
-  if (typeof key !== 'string' || key === '') {
-    throw new InvalidArgumentError(`key must be a non-empty string, got ${inspect(key)}`);
-  }
-  // It would become another key in UTF-8, under which nobody is told of its changes.
-  if (!isWellFormed(key)) {
-    throw new InvalidArgumentError(`key must be well-formed Unicode, got a lone surrogate in ${inspect(key)}`);
-  }
-}
-
-function checkValue(value: unknown): void {
-  if (value === undefined) {
-    throw new InvalidArgumentError('undefined cannot be stored, as it means that there is no value; null can');
-  }
-}
-
-/** In Node since 20, in the language since ES2024. */
-function isWellFormed(text: string): boolean {
-  return (text as string & { isWellFormed(): boolean }).isWellFormed();
-}

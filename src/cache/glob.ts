@@ -3,11 +3,6 @@ export function escapeGlob(text: string): string {
   return text.replace(/[\\*?[\]]/g, '\\$&');
 }
 
-/** Whether Redis would match anything but the text itself. */
-export function isGlob(text: string): boolean {
-  return /[\\*?[]/.test(text);
-}
-
 /** Matches what Redis's pattern matches, byte by byte as Redis does. */
 export function globMatcher(glob: string): (text: string) => boolean {
   const tokens = tokensOf(bytes(glob));

@@ -23,13 +23,21 @@ export class LoadLocks {
   readonly inOrder: boolean;
   readonly #store: CacheStore;
   readonly #prefix: string;
+  /** Where the locks are: another cache of this process may use the same. */
+  readonly #place: string;
 
   /** `prefix`: what the keys begin with. */
   constructor(store: CacheStore, prefix: string) {
-    const { pool, topology } = store.getPoolConfig();
+    const { pool, topology, address, master, database, keyPrefix } = store.getPoolConfig();
+    this.#place = JSON.stringify([address, master, database, keyPrefix, prefix]);
     this.inOrder = pool.lanes === 1 && topology !== 'cluster';
     this.#store = store;
     this.#prefix = `lagoon:load:${prefix}`;
+  }
+
+  /** What distinguishes the lock of a key from all other locks in this process. */
+  idOf(key: string): string {
+    return `${this.#place} ${key}`;
   }
 
   /** The lock of a key, if nobody has it. */

@@ -1,12 +1,15 @@
 import { bindListeners } from '../async/bound-listeners.js';
-import { ClosedError, InvalidArgumentError, isUnavailable } from '../errors.js';
+import { ClosedError, isUnavailable } from '../errors.js';
 import type { Lock } from '../lock/lock.js';
 import { aborted } from '../pool/abort.js';
 import { Backoffs } from './backoffs.js';
+import { LoadTimeoutError } from './errors.js';
 import type { Events } from './events.js';
 import { type Flight, Flights } from './flights.js';
+import { currentLoad, leadsTo, refuseRecursion } from './load-contexts.js';
 import { giveBack, type LoadLocks } from './load-locks.js';
 import type { Seen } from './loaded.js';
+import { callLoader } from './loader-call.js';
 import type { Read } from './local-tier.js';
 import { type CacheWhenDown, lifetimeMs, type ResolvedLoad } from './options.js';
 import type { Remote } from './remote.js';
@@ -17,7 +20,7 @@ import type { Tags } from './tags.js';
 /** What a loader is given. */
 export interface LoadContext {
   readonly key: string;
-  /** Aborts when nobody waits for the value any more. */
+  /** Aborts when nobody waits for the value any more, and at the end of `loadTimeout`. */
   readonly signal: AbortSignal;
 }
 
@@ -25,6 +28,11 @@ export type Loader<T> = (context: LoadContext) => T | Promise<T>;
 
 /** When a value expires is known with this precision: one that expires later is another. */
 const SAME_MS = 50;
+/** How long a loader may take in the background, unless it is said. */
+const REFRESH_TIMEOUT_MS = 30_000;
+/** Refreshes under way at most, and characters of their keys: while the loaders hang, every key that is asked for adds one. */
+const MOST_REFRESHES = 10_000;
+const MOST_REFRESH_CHARACTERS = 8 * 1024 * 1024;
 
 /** What a cache reads or else loads: one at a time per key in this process, and with a lock in all processes. */
 export class Loads<V> {
@@ -35,9 +43,9 @@ export class Loads<V> {
   readonly #counters: Counters;
   readonly #events: Events;
   readonly #flights = new Flights();
-  /** Those that nobody waits for. */
+  /** Those in the background, which callers wait for only once the older value can serve no longer. */
   readonly #refreshes = new Flights();
-  /** Of loaders that fail while a stale value serves. */
+  /** When loaders that failed while a stale value served are called again. */
   readonly #backoffs = new Backoffs();
 
   constructor(
@@ -58,12 +66,26 @@ export class Loads<V> {
 
   /** The value, or what the loader makes it. */
   getOrSet<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad): Promise<T> {
-    const { signal } = options;
+    const { signal, tags } = options;
     if (signal?.aborted) return Promise.reject(aborted(signal));
-    const flight =
-      this.#flights.get<T>(key) ??
-      this.#flights.start<T>(key, options.tags, (own) => this.#readOrLoad(key, loader, options, own));
-    return this.#flights.join(key, flight, signal);
+    const lock = options.lock ? this.#locks.idOf(key) : undefined;
+    const parent = currentLoad();
+    let flight = this.#flights.get<T>(key);
+    if (parent) refuseRecursion(parent, { owner: this, key, lock }, flight);
+    flight ??= this.#flights.start<T>({ owner: this, key, lock, background: false, tags, parent }, (own) =>
+      this.#readOrLoad(key, loader, options, own),
+    );
+    return this.#flights.join(flight, signal, parent);
+  }
+
+  /**
+   * For what is served without waiting.
+   *
+   * @throws {RecursiveLoadError} if the loader of a key asks for that key.
+   */
+  refuseRecursion(key: string): void {
+    const load = currentLoad();
+    if (load) refuseRecursion(load, { owner: this, key, lock: undefined }, undefined);
   }
 
   /** Loads anew in the background if the value is about to expire, and more likely the nearer that is (XFetch). */
@@ -79,14 +101,15 @@ export class Loads<V> {
     if (performance.now() + ahead >= freshUntil) this.#refresh(key, loader, options, freshUntil, seen);
   }
 
-  /** What is being loaded for a key is not stored; resolves once nothing is being stored any more. */
-  async void(key: string): Promise<void> {
-    await Promise.all([this.#flights.void(key), this.#refreshes.void(key)]);
+  /** What is being loaded for some keys is not stored; resolves once nothing is being stored any more. */
+  async void(keys: readonly string[]): Promise<void> {
+    const storing = keys.flatMap((key) => [this.#flights.void(key), this.#refreshes.void(key)]);
+    if (storing.some((one) => one)) await Promise.all(storing);
   }
 
   /** The same for all keys, or loads, that match. */
   async voidAll(matches: (key: string, tags: readonly string[]) => boolean): Promise<void> {
-    await Promise.all([this.#flights.voidAll(matches), this.#refreshes.voidAll(matches)]);
+    await Promise.all([...this.#flights.voidAll(matches), ...this.#refreshes.voidAll(matches)]);
   }
 
   async #readOrLoad<T extends V>(key: string, loader: Loader<T>, options: ResolvedLoad, flight: Flight<T>): Promise<T> {
@@ -112,35 +135,62 @@ export class Loads<V> {
       return this.#remote.present(read) as T;
     }
     this.#counters.misses++;
-    const refresh = this.#refreshes.get<T | undefined>(key);
-    // That it could not ask for its lock is no reason not to load where Redis is not needed for that.
-    const refreshed = await refresh?.promise.catch((error) => this.#unlessDown(key, error as Error));
+    const refreshed = await this.#refreshed(key, flight);
     if (refreshed !== undefined) return refreshed as T;
-    return seen ? this.#load(key, loader, options, flight, seen) : this.#loadAlone(key, loader, options, flight);
+    const value = await (seen
+      ? this.#load(key, loader, options, flight, seen)
+      : this.#loadAlone(key, loader, options, flight));
+    this.#backoffs.succeeded(key);
+    return value;
+  }
+
+  /** What a refresh gives that is under way, if there is one. It aborts once all who wait for it have ended their wait. */
+  async #refreshed(key: string, flight: Flight<unknown>): Promise<unknown> {
+    const refresh = this.#refreshes.get(key);
+    // Its loader may wait for the loader that asks here.
+    if (!refresh || leadsTo(refresh, flight)) return undefined;
+    try {
+      return await this.#refreshes.join(refresh, flight.controller.signal, flight);
+    } catch (error) {
+      // Who has waited for a loader that hangs calls another.
+      if (error instanceof LoadTimeoutError) return undefined;
+      // That it could not ask for its lock is no reason not to load where Redis is not needed for that.
+      return this.#unlessDown(key, error as Error);
+    }
   }
 
   async #withoutRedis<T extends V>(
     key: string,
     loader: Loader<T>,
-    { graceMs }: ResolvedLoad,
+    options: ResolvedLoad,
     flight: Flight<T>,
     error: Error,
   ): Promise<T> {
-    const reserve = graceMs > 0 ? this.#remote.local?.reserve(key) : undefined;
+    const reserve = options.graceMs > 0 ? this.#remote.local?.reserve(key) : undefined;
     if (reserve) {
       this.#counters.staleServes++;
       return this.#remote.present(reserve) as T;
     }
     this.#unlessDown(key, error);
-    return this.#call(key, loader, flight);
+    const value = await this.#call(key, loader, options, flight);
+    this.#backoffs.succeeded(key);
+    return value;
   }
 
-  #call<T extends V>(key: string, loader: Loader<T>, flight: Flight<T>): T | Promise<T> {
+  #call<T extends V>(
+    key: string,
+    loader: Loader<T>,
+    { loadTimeoutMs }: ResolvedLoad,
+    flight: Flight<T>,
+  ): T | Promise<T> {
     const { signal } = flight.controller;
     // Nobody waits for it any more.
     if (signal.aborted) throw signal.reason;
     this.#counters.loads++;
-    return loader({ key, signal: bindListeners(signal, "A listener of a loader's signal") });
+    const load = () => loader({ key, signal: bindListeners(signal, "A listener of a loader's signal") });
+    return flight.background
+      ? callLoader(flight, this.#refreshes, load, loadTimeoutMs ?? REFRESH_TIMEOUT_MS)
+      : callLoader(flight, this.#flights, load, loadTimeoutMs);
   }
 
   /** @param sent called when storing the value was sent; not if there is nothing to store. */
@@ -160,7 +210,7 @@ export class Loads<V> {
     let value: T;
     let seen: Seen | undefined;
     try {
-      value = await this.#call(key, loader, flight);
+      value = await this.#call(key, loader, options, flight);
     } finally {
       seen = endWatch();
     }
@@ -214,7 +264,7 @@ export class Loads<V> {
         [lock, { read, seen }] = await this.#locks.obtainOrRead(key, { timeoutMs, signal, inTurn }, look, isFresh);
       } catch (error) {
         this.#unlessDown(key, error as Error);
-        return this.#call(key, loader, flight);
+        return this.#call(key, loader, options, flight);
       }
       if (read && isFresh({ read })) {
         if (lock) giveBack(lock);
@@ -232,7 +282,7 @@ export class Loads<V> {
     }
   }
 
-  /** Loads while nobody waits for it, unless that is under way or failed just now. `freshUntil`: of the value that serves. */
+  /** Loads in the background, unless that is under way or failed just now. `freshUntil`: of the value that serves. */
   #refresh<T extends V>(
     key: string,
     loader: Loader<T>,
@@ -241,20 +291,27 @@ export class Loads<V> {
     seen: Seen | undefined,
   ): void {
     if (this.#refreshes.get(key) || this.#backoffs.isWaiting(key)) return;
+    if (this.#refreshes.size >= MOST_REFRESHES || this.#refreshes.keyLength >= MOST_REFRESH_CHARACTERS) return;
     const refresh = (own: Flight<T>) => {
       if (options.lock) return this.#refreshAlone(key, loader, options, own, freshUntil);
       if (seen) return this.#load(key, loader, options, own, seen);
       return this.#refreshUnlessDone(key, loader, options, own, freshUntil);
     };
-    const flight = this.#refreshes.start<T | undefined>(key, options.tags, async (own) => {
+    const lock = options.lock ? this.#locks.idOf(key) : undefined;
+    // No parent: the loader that asked has the older value, and does not wait for this one.
+    const plan = { owner: this, key, lock, background: true, tags: options.tags, parent: undefined };
+    const flight = this.#refreshes.start<T | undefined>(plan, async (own) => {
       const value = await refresh(own as Flight<T>);
       const reading = this.#flights.get(key);
       if (reading) reading.refreshed = true;
       return value;
     });
     flight.promise.then(
-      () => this.#backoffs.succeeded(key),
-      (error: Error) => this.#refreshFailed(key, error, options),
+      () => {
+        // Else another process is at it, and nothing is known of its loader yet.
+        if (flight.called) this.#backoffs.succeeded(key);
+      },
+      (error: Error) => this.#refreshFailed(flight, error, options),
     );
   }
 
@@ -284,22 +341,23 @@ export class Loads<V> {
     freshUntil: number,
   ): Promise<T | undefined> {
     const { read, seen } = await this.#remote.look(key, true, options.timeoutMs);
-    if (read && read.freshUntil > Math.max(performance.now(), freshUntil + SAME_MS)) return undefined;
+    if (read && read.freshUntil > Math.max(performance.now(), freshUntil + SAME_MS)) {
+      this.#backoffs.succeeded(key);
+      return undefined;
+    }
     return this.#load(key, loader, options, flight, seen);
   }
 
-  #refreshFailed(key: string, error: Error, { backoffMs }: ResolvedLoad): void {
+  #refreshFailed({ key, called, controller }: Flight<unknown>, error: Error, { backoffMs }: ResolvedLoad): void {
     if (error instanceof ClosedError) return;
-    this.#backoffs.failed(key, backoffMs);
+    // Ended by those who waited for it, which is no fault of the loader.
+    const isUnwanted = error === controller.signal.reason && !(error instanceof LoadTimeoutError);
+    if (!called) this.#backoffs.notCalled(key, backoffMs);
+    else if (!isUnwanted) this.#backoffs.failed(key, backoffMs);
     this.#events.emit({ type: 'refresh-failed', key, error });
   }
 }
 
 function isFresh({ read }: { readonly read: Read<unknown> | undefined }): boolean {
   return read !== undefined && performance.now() < read.freshUntil;
-}
-
-/** @throws {InvalidArgumentError} unless it is a function. */
-export function checkLoader(loader: unknown): void {
-  if (typeof loader !== 'function') throw new InvalidArgumentError('getOrSet needs a function that loads the value');
 }

@@ -33,7 +33,7 @@ const SPECIAL = [
 ];
 
 describe('glob characters', () => {
-  test('in keys are literal for everything but remove and keys', async () => {
+  test('in keys are literal for everything but removeByPattern and keys', async () => {
     const { cache } = cacheOn(server());
     for (const key of SPECIAL) await cache.put(key, key);
     expect(await cache.getMany(SPECIAL)).toEqual(SPECIAL);
@@ -42,13 +42,28 @@ describe('glob characters', () => {
     expect(await cache.keys()).toEqual([]);
   });
 
-  test('in a key that is escaped are literal for remove and keys too', async () => {
+  test('in a key are literal for remove, whoever chose it', async () => {
+    const { cache } = cacheOn(server());
+    const others = ['axb', 'ab', 'b', 'z', 'abc', 'x'];
+    for (const key of others) await cache.put(key, key);
+    for (const key of SPECIAL) {
+      expect(await cache.remove(key), key).toBe(0);
+      await cache.put(key, key);
+      expect(await cache.remove(key), key).toBe(1);
+    }
+    expect((await cache.keys()).sort()).toEqual(others.sort());
+    await cache.putMany(SPECIAL.map((key) => [key, key]));
+    expect(await cache.remove(SPECIAL)).toBe(SPECIAL.length);
+    expect((await cache.keys()).sort()).toEqual(others.sort());
+  });
+
+  test('in a key that is escaped are literal for removeByPattern and keys too', async () => {
     const { cache } = cacheOn(server());
     const others = ['axb', 'ab', 'b', 'z', 'abc', 'x'];
     for (const key of [...SPECIAL, ...others]) await cache.put(key, key);
     for (const key of SPECIAL) {
       expect(await cache.keys(escapeGlob(key))).toEqual([key]);
-      expect(await cache.remove(escapeGlob(key)), key).toBe(1);
+      expect(await cache.removeByPattern(escapeGlob(key)), key).toBe(1);
       expect(await cache.get(key)).toBeUndefined();
     }
     expect((await cache.keys()).sort()).toEqual(others.sort());
@@ -77,7 +92,7 @@ describe('glob characters', () => {
       await cache.put('k2', 2);
       expect((await cache.keys()).sort(), prefix).toEqual(['k', 'k2']);
       expect(await cache.keys('k?')).toEqual(['k2']);
-      expect(await cache.remove('?')).toBe(1);
+      expect(await cache.removeByPattern('?')).toBe(1);
       expect(await cache.clear()).toBe(1);
       expect(await pool.dbSize(), 'and the mark of it').toBe(new Set(neighbours).size + 1);
     }
@@ -104,7 +119,7 @@ describe('glob characters', () => {
     expect(await found('[^a]1')).toEqual(['b1']);
     expect(await found('a[0-9]')).toEqual(['a1', 'a2']);
     expect(await found('nothing*')).toEqual([]);
-    expect(await cache.remove('[^a]*')).toBe(5);
+    expect(await cache.removeByPattern('[^a]*')).toBe(5);
     expect(await found('*')).toEqual(['a', 'a1', 'a2', 'ab', 'abc']);
   });
 
@@ -151,12 +166,12 @@ describe('glob characters', () => {
       const loader = heldLoader<string>();
       const loading = cache.getOrSet(key, loader.load);
       await loader.began;
-      await cache.remove(pattern);
+      await cache.removeByPattern(pattern);
       loader.give('loaded');
       await loading;
       expect(await cache.get(key)).toBeUndefined();
       await cache.put(key, 1);
-      expect(await cache.remove(pattern)).toBe(1);
+      expect(await cache.removeByPattern(pattern)).toBe(1);
     }
   });
 
@@ -175,7 +190,7 @@ describe('many keys', () => {
   test('are removed, each counted once, while the table of keys grows and shrinks', async () => {
     const { cache, prefix } = cacheOn(server());
     await fill(prefix);
-    const removing = cache.remove('k*');
+    const removing = cache.removeByPattern('k*');
     await server().cli('EVAL', `for i = 1, 30000 do redis.call('SET', 'other' .. i, '1') end`, '0');
     expect(await removing).toBe(COUNT);
     expect(await cache.keys()).toEqual([]);
@@ -227,7 +242,7 @@ describe('clear', () => {
     await pool.set('k', '1');
     expect(await failure(cache.clear())).toMatchObject({ code: 'LAGOON_INVALID_ARGUMENT', message: /remove\('\*'\)/ });
     expect(await pool.exists('k')).toBe(1);
-    expect(await cache.remove('*')).toBe(1);
+    expect(await cache.removeByPattern('*')).toBe(1);
   });
 
   test('never uses KEYS', async () => {
@@ -235,7 +250,7 @@ describe('clear', () => {
     await cache.put('k', 1);
     await server().cli('CONFIG', 'RESETSTAT');
     await cache.keys('*');
-    await cache.remove('k*');
+    await cache.removeByPattern('k*');
     await cache.clear();
     expect(String(await server().cli('INFO', 'commandstats'))).not.toContain('cmdstat_keys');
   });

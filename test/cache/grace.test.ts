@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import type { Cache, PutOptions } from '../../src/index.js';
 import { failure } from '../support/engine.js';
 import { eventually, useRedis } from '../support/redis.js';
 import { startGate } from './gate.js';
@@ -120,6 +121,72 @@ describe.each([false, true])('a value in its grace (local: %s)', (local) => {
   });
 });
 
+describe('a back-off', () => {
+  const options = { ttl: 1, grace: '1m', backoff: '1h' } as const;
+  const fail = () => Promise.reject(new Error('no'));
+
+  test('is over once a load that callers waited for has succeeded', async () => {
+    const probe = cacheOn(server());
+    const { cache, pool, name, count } = probe;
+    await stale(probe);
+    expect(await cache.getOrSet('k', fail, options)).toBe('stale');
+    await eventually(() => count('refresh-failed') === 1);
+    await pool.del(name('k'));
+    expect(await cache.getOrSet('k', () => 'loaded', options)).toBe('loaded');
+    await eventually(async () => (await cache.getOrSet('k', () => 'refreshed', options)) === 'refreshed');
+  });
+
+  test('is over once another process has loaded the value', async () => {
+    const probe = cacheOn(server());
+    const { cache, pool, name, count } = probe;
+    const other = cacheOn(server(), { prefix: probe.prefix }).cache;
+    await stale(probe);
+    expect(await cache.getOrSet('k', fail, { ...options, lock: true })).toBe('stale');
+    await eventually(() => count('refresh-failed') === 1);
+    await pool.del(name('k'));
+    const loader = heldLoader<string>();
+    const loading = other.getOrSet('k', loader.load, { ttl: '1m', lock: true });
+    await loader.began;
+    const waiting = cache.getOrSet('k', () => 'not called', { lock: true });
+    loader.give('loaded');
+    expect([await loading, await waiting]).toEqual(['loaded', 'loaded']);
+    await stale(probe);
+    const refresh = heldLoader<string>();
+    expect(await cache.getOrSet('k', refresh.load, options)).toBe('stale');
+    await refresh.began;
+    refresh.give('refreshed');
+  });
+
+  test('does not begin anew because another process is at it', async () => {
+    const one = cacheOn(server());
+    const two = cacheOn(server(), { prefix: one.prefix });
+    await stale(one);
+    const calledAt: number[] = [];
+    const load = () => {
+      calledAt.push(performance.now());
+      return Promise.reject(new Error('no'));
+    };
+    const lock = { ...GRACE, lock: true, backoff: 100 } as const;
+    const askUntil = (calls: number) =>
+      eventually(async () => {
+        await one.cache.getOrSet('k', load, lock);
+        return calledAt.length === calls;
+      });
+    await askUntil(2);
+    const loader = heldLoader<string>();
+    await two.cache.getOrSet('k', loader.load, lock);
+    await loader.began;
+    await sleep(250);
+    await one.cache.getOrSet('k', load, lock);
+    await one.pool.ping();
+    expect(calledAt).toHaveLength(2);
+    loader.fail(new Error('no'));
+    await askUntil(3);
+    await askUntil(4);
+    expect((calledAt[3] as number) - (calledAt[2] as number)).toBeGreaterThanOrEqual(399);
+  });
+});
+
 test('getOrSet stores its grace in Redis beyond the ttl', async () => {
   const { cache, pool, name } = cacheOn(server());
   await cache.getOrSet('k', () => 'v', { ttl: '10s', grace: '50s' });
@@ -163,4 +230,51 @@ test('with lock, a process that comes to the lock after another has refreshed do
   await sleep(50);
   expect(await late.cache.get('k')).toBe('fresh');
   expect(late.cache.stats().loads).toBe(0);
+});
+
+describe('value and remaining time are those of one moment', () => {
+  /** Holds back what a cache asks second, and lets another process store a value meanwhile. */
+  async function replacedWhileRead(
+    before: [value: string, options: PutOptions],
+    read: (cache: Cache<unknown>) => Promise<unknown>,
+    after: [value: string, options: PutOptions],
+    local: boolean,
+  ): Promise<unknown> {
+    const gate = await startGate(server());
+    const near = cacheOn(server());
+    const far = await (local ? localCacheOn : cacheOn)(gate, { prefix: near.prefix });
+    await near.cache.put('k', ...before);
+    if (before[1].ttl === 10) await eventually(async () => (await near.pool.pTTL(near.name('k'))) < 3_600_000);
+    const held = gate.holdCommand('PTTL', near.name('k'));
+    const reading = read(far.cache);
+    await held.reached;
+    await near.cache.put('k', ...after);
+    held.release();
+    return reading;
+  }
+
+  const STALE: [string, PutOptions] = ['yesterday', { ttl: 10, grace: '1h' }];
+  const LONG: [string, PutOptions] = ['today', { ttl: '5h', grace: '1h' }];
+
+  test.each<[string, (cache: Cache<unknown>) => Promise<unknown>]>([
+    ['get', (cache) => cache.get('k')],
+    ['getMany', async (cache) => (await cache.getMany(['k']))[0]],
+    ['getOrSet', (cache) => cache.getOrSet('k', () => 'loaded')],
+    ['getOrSet with grace', (cache) => cache.getOrSet('k', () => 'loaded', { grace: '1h' })],
+    ['getOrSet with a lock', (cache) => cache.getOrSet('k', () => 'loaded', { lock: true })],
+    ['getDel', (cache) => cache.getDel('k')],
+  ])('%s never gives a value whose ttl is over with the time of its successor', async (_, read) => {
+    for (const local of [false, true]) expect(await replacedWhileRead(STALE, read, LONG, local)).toBe('today');
+  });
+
+  test.each<[string, (cache: Cache<unknown>) => Promise<unknown>]>([
+    ['get', (cache) => cache.get('k')],
+    ['has', async (cache) => ((await cache.has('k')) ? 'second' : undefined)],
+    ['getOrSet', (cache) => cache.getOrSet('k', () => 'loaded')],
+  ])('%s finds one while there is a fresh value at every moment', async (_, read) => {
+    for (const local of [false, true]) {
+      const first: [string, PutOptions] = ['first', { ttl: '1h', grace: '1h' }];
+      expect(await replacedWhileRead(first, read, ['second', { ttl: '1m' }], local)).toBe('second');
+    }
+  });
 });

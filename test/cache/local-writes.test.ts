@@ -56,7 +56,7 @@ describe('what this process wrote is what it reads, through a pool of 4 lanes', 
   });
 
   test('after remove of a pattern', async () => {
-    expect((await overtaken('UNLINK', ({ cache }) => cache.remove('k*'))).seen).toBeUndefined();
+    expect((await overtaken('UNLINK', ({ cache }) => cache.removeByPattern('k*'))).seen).toBeUndefined();
   });
 
   test('after clear', async () => {

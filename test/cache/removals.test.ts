@@ -18,7 +18,7 @@ async function twoProcesses<T = unknown>(options: CacheOptions<T> = {}, poolOpti
 /** What another process does to a key, and what the key holds after that and a load. */
 const CHANGES: [string, (cache: Cache<unknown>) => Promise<unknown>, unknown][] = [
   ['remove', (cache) => cache.remove('k'), undefined],
-  ['remove of a pattern', (cache) => cache.remove('[k]*'), undefined],
+  ['remove of a pattern', (cache) => cache.removeByPattern('[k]*'), undefined],
   ['clear', (cache) => cache.clear(), undefined],
   ['getDel', (cache) => cache.getDel('k'), undefined],
   ['removeByTag', (cache) => cache.removeByTag('t'), undefined],
@@ -84,14 +84,17 @@ describe.each(['a stale value', 'a value that is about to be'])('a refresh of %s
 describe('a removal that concerns other keys', () => {
   test.each<[string, (cache: Cache) => Promise<unknown>]>([
     ['of another key', (cache) => cache.remove('kk')],
-    ['of a pattern that does not match', (cache) => cache.remove('[^k]*')],
-    ['of many such patterns', (cache) => Promise.all(['a*', 'b*', 'k?', '*\n*'].map((glob) => cache.remove(glob)))],
+    ['of a pattern that does not match', (cache) => cache.removeByPattern('[^k]*')],
+    [
+      'of many such patterns',
+      (cache) => Promise.all(['a*', 'b*', 'k?', '*\n*'].map((glob) => cache.removeByPattern(glob))),
+    ],
     ['by another tag', (cache) => cache.removeByTag('u')],
   ])('%s does not keep a load from being stored', async (_, remove) => {
     const { here, there } = await twoProcesses();
     for (const cache of [here.cache, there.cache]) {
       await cache.remove('k');
-      await cache.remove('*');
+      await cache.removeByPattern('*');
       const loader = heldLoader<string>();
       const loading = here.cache.getOrSet('k', loader.load, { tags: ['t'] });
       await loader.began;
@@ -107,7 +110,7 @@ describe('a removal that concerns other keys', () => {
     async (after) => {
       const { here, there } = await twoProcesses();
       const long = async (count: number) => {
-        for (let i = 0; i < count; i++) await there.cache.remove(`${'x'.repeat(1_000)}${i}*`);
+        for (let i = 0; i < count; i++) await there.cache.removeByPattern(`${'x'.repeat(1_000)}${i}*`);
       };
       if (after) await long(1);
       const loader = heldLoader<string>();
@@ -130,7 +133,7 @@ describe('what a removal leaves', () => {
     const { here, there } = await twoProcesses({ codec: bufferCodec });
     for (const value of ['a', 'b', 'c'].map((text) => Buffer.from(text))) {
       await there.cache.remove('k');
-      await there.cache.remove('*');
+      await there.cache.removeByPattern('*');
       await here.cache.getOrSet('k', () => value);
       expect(await there.cache.get('k')).toEqual(value);
     }
@@ -147,7 +150,7 @@ describe('what a removal leaves', () => {
   test('is gone after a minute', async () => {
     const { cache, pool, prefix } = cacheOn(server());
     await cache.put('k', 1);
-    await Promise.all([cache.remove('k'), cache.remove('x*'), cache.getDel('l')]);
+    await Promise.all([cache.remove('k'), cache.removeByPattern('x*'), cache.getDel('l')]);
     const marks = await pool.keys(`lagoon:removed:${prefix}#*`);
     expect(marks.sort()).toEqual(['', 'k', 'l'].map((key) => `lagoon:removed:${prefix}#${key}`));
     for (const mark of marks) {
@@ -165,7 +168,7 @@ describe('what a removal leaves', () => {
     await loader.began;
     await there.cache.put('other', 1);
     await there.cache.remove('k');
-    expect(await there.cache.remove('*')).toBe(1);
+    expect(await there.cache.removeByPattern('*')).toBe(1);
     loader.give('loaded');
     await loading;
     expect(await there.cache.keys()).toEqual([]);
@@ -225,4 +228,66 @@ test('commands: a miss is one MGET and one script, which the misses of a turn sh
     unlink: 60,
     set: 60,
   });
+});
+
+describe('several keys', () => {
+  test('are removed by one command, and their loads voided', async () => {
+    const { here, there } = await twoProcesses();
+    const keys = Array.from({ length: 200 }, (_, i) => `k${i}`);
+    await here.cache.putMany(keys.map((key) => [key, 1]));
+    const loader = heldLoader<string>();
+    const loading = there.cache.getOrSet('loading', loader.load);
+    await loader.began;
+    // Once, so that Redis knows the script.
+    expect(await here.cache.remove(['none', 'nothing'])).toBe(0);
+    await server().cli('CONFIG', 'RESETSTAT');
+    expect(await here.cache.remove([...keys, 'k1', 'none', 'loading'])).toBe(200);
+    expect(await commandCalls(server())).toMatchObject({ evalsha: 1, unlink: 1 });
+    loader.give('out of date');
+    expect(await loading).toBe('out of date');
+    expect(await here.cache.keys()).toEqual([]);
+  });
+
+  test('may be thousands, one, or none', async () => {
+    const { cache } = cacheOn(server());
+    const keys = Array.from({ length: 2_345 }, (_, i) => `k${i}`);
+    await cache.putMany(keys.map((key) => [key, 1]));
+    expect(await cache.remove([])).toBe(0);
+    expect(await cache.remove(['k0'])).toBe(1);
+    expect(await cache.remove(keys)).toBe(2_344);
+    expect(await cache.keys()).toEqual([]);
+  });
+
+  test('are gone from this process at once', async () => {
+    const { cache } = await localCacheOn(server());
+    await cache.putMany([
+      ['a', 1],
+      ['b', 2],
+    ]);
+    await warm(cache, 'a');
+    await warm(cache, 'b');
+    expect(await cache.remove(['a', 'b'])).toBe(2);
+    expect(await cache.getMany(['a', 'b'])).toEqual([undefined, undefined]);
+  });
+});
+
+test('a pattern of any length leaves a short mark, which voids what it matches', async () => {
+  const { here, there } = await twoProcesses();
+  const loader = heldLoader<string>();
+  const loading = here.cache.getOrSet('k', loader.load);
+  await loader.began;
+  await there.cache.removeByPattern(`[k${'x'.repeat(100_000)}]*`);
+  const marks = await here.pool.keys('lagoon:removed:*');
+  for (const mark of marks) expect(await here.pool.strLen(mark)).toBeLessThan(5_000);
+  loader.give('out of date');
+  await loading;
+  expect(await here.cache.get('k')).toBeUndefined();
+});
+
+test('a pattern removes what it matches in few commands', async () => {
+  const { cache } = cacheOn(server());
+  await cache.putMany(Array.from({ length: 900 }, (_, i) => [`k${i}`, 1] as const));
+  await server().cli('CONFIG', 'RESETSTAT');
+  expect(await cache.removeByPattern('k*')).toBe(900);
+  expect((await commandCalls(server())).unlink).toBeLessThan(10);
 });

@@ -31,7 +31,7 @@ export function cacheLocal(site: Site): void {
     expect(near.stats().items).toBe(KEYS.length);
     await far.putMany(KEYS.map((key) => [key, 'new']));
     await eventually(async () => (await near.getMany(KEYS)).every((value) => value === 'new'));
-    await far.remove('key:*');
+    await far.removeByPattern('key:*');
     await eventually(async () => (await near.getMany(KEYS)).every((value) => value === undefined));
     near.close();
   });

@@ -51,7 +51,7 @@ export function cache(site: Site): void {
     expect(await elsewhere.getMany([...keys, 'none'])).toEqual([...keys.keys(), undefined]);
     expect((await here.keys()).sort()).toEqual([...keys].sort());
     expect((await here.keys('user:1?')).sort()).toEqual(keys.slice(10, 20).sort());
-    expect(await elsewhere.remove('user:1*')).toBe(111);
+    expect(await elsewhere.removeByPattern('user:1*')).toBe(111);
     expect(await here.get('user:17')).toBeUndefined();
     expect(await here.get('user:27')).toBe(27);
     expect(await here.clear()).toBe(89);

@@ -209,7 +209,7 @@ describe('a pool on a cluster', () => {
       const values = await Promise.all(KEYS.map((key) => near.get(key)));
       return values.every((value) => value === 'new');
     });
-    expect(await far.remove('key:*')).toBe(KEYS.length);
+    expect(await far.removeByPattern('key:*')).toBe(KEYS.length);
     await eventually(async () => (await near.get('key:1')) === undefined);
   });
 

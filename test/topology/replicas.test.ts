@@ -197,7 +197,7 @@ describe.each([
       await cache.put('b', 'tagged', { tags: ['tag'] });
       expect(await cache.getMany(['a', 'b'])).toEqual(['loaded', 'tagged']);
       expect(await cache.has('b')).toBe(true);
-      await cache.remove('*');
+      await cache.removeByPattern('*');
     }
     const keyv = new KeyvLagoon(redis, { prefix: 'keyv' });
     await keyv.set('a', 'stored');
