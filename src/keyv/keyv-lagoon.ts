@@ -2,7 +2,9 @@ import { EventEmitter } from 'node:events';
 import { escapeGlob } from '../cache/glob.js';
 import { InvalidArgumentError } from '../errors.js';
 import { bindUserCallback } from '../observe/user-callback.js';
+import { checkOptions, type OptionTable } from '../options.js';
 import type { RedisPool } from '../pool/redis-pool.js';
+import { checkWellFormed } from '../well-formed.js';
 
 /** What stands between namespace and key, as in `@keyv/redis`: both find what the other stored. */
 const SEPARATOR = '::';
@@ -20,6 +22,8 @@ export interface KeyvLagoonOptions {
   prefix?: string;
 }
 
+const OPTIONS: OptionTable<KeyvLagoonOptions> = { prefix: ['keyPrefix'] };
+
 /** One entry of `setMany`. */
 export interface KeyvEntry {
   key: string;
@@ -34,9 +38,10 @@ export interface KeyvEntry {
  * Its keys in Redis are `users::key`. The pool stays open, whatever is done to the Keyv. A store belongs to one Keyv, which sets its
  * namespace; a pool can have any number of them.
  *
- * Every method rejects with what the pool's commands reject with.
+ * Every method rejects with what the pool's commands reject with, and with an `InvalidArgumentError` for a key that holds a lone
+ * surrogate: Redis could not tell it from others.
  *
- * @throws {InvalidArgumentError} if it is given no pool, or a prefix that is not a string.
+ * @throws {InvalidArgumentError} if it is given no pool, an unknown option, or a prefix that is not a string.
  */
 export class KeyvLagoon {
   /** What Keyv asks a store about: with this dialect it has an `iterator`. */
@@ -49,11 +54,14 @@ export class KeyvLagoon {
   /** Listeners as the emitter got them, by how they were given. */
   readonly #listeners = new WeakMap<object, (error: unknown) => void>();
 
-  constructor(pool: KeyvPool, { prefix = '' }: KeyvLagoonOptions = {}) {
+  constructor(pool: KeyvPool, options: KeyvLagoonOptions = {}) {
     if (typeof pool?.scanIterator !== 'function') {
       throw new InvalidArgumentError('KeyvLagoon needs a pool, such as engine.getRedis()');
     }
+    checkOptions('KeyvLagoon', options, OPTIONS);
+    const { prefix = '' } = options;
     if (typeof prefix !== 'string') throw new InvalidArgumentError('prefix must be a string');
+    checkWellFormed(prefix, 'prefix');
     // What was set must be there at once, as in any store.
     this.#pool = pool.withReplicas('never');
     this.#prefix = prefix;
@@ -73,8 +81,9 @@ export class KeyvLagoon {
   }
 
   /** The serialized values in the order of their keys; `undefined` where there is none. One round trip. */
-  getMany<Value = string>(keys: readonly string[]): Promise<(Value | undefined)[]> {
-    return Promise.all(keys.map((key) => this.#read<Value>(this.#nameOf(key))));
+  async getMany<Value = string>(keys: readonly string[]): Promise<(Value | undefined)[]> {
+    const names = keys.map((key) => this.#nameOf(key));
+    return Promise.all(names.map((name) => this.#read<Value>(name)));
   }
 
   /**
@@ -116,7 +125,7 @@ export class KeyvLagoon {
   }
 
   /** Whether there are values, in the order of their keys. One round trip. */
-  hasMany(keys: readonly string[]): Promise<boolean[]> {
+  async hasMany(keys: readonly string[]): Promise<boolean[]> {
     return Promise.all(keys.map((key) => this.has(key)));
   }
 
@@ -169,7 +178,9 @@ export class KeyvLagoon {
   }
 
   #nameOf(key: string): string {
-    return this.#begin(this.namespace) + key;
+    const name = this.#begin(this.namespace) + key;
+    checkWellFormed(name, 'key');
+    return name;
   }
 
   async #read<Value>(name: string): Promise<Value | undefined> {

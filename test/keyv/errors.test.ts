@@ -91,3 +91,36 @@ test('many Keyvs on one store are no leak to warn of', async () => {
   process.off('warning', listener);
   expect(warnings).toEqual([]);
 });
+
+describe('what can never be right is refused', () => {
+  test.each<[string, unknown, RegExp]>([
+    ['a misspelt option', { prefx: 'a' }, /"prefx" is not an option of KeyvLagoon; did you mean "prefix"/],
+    ['an option of another store', { keyPrefix: 'a' }, /did you mean "prefix"/],
+    ['options that are text', 'app:', /KeyvLagoon takes an object/],
+    ['options that are null', null, /KeyvLagoon takes an object/],
+    ['a prefix that UTF-8 cannot hold', { prefix: 'a\ud800' }, /lone surrogate/],
+  ])('%s', async (_, options, message) => {
+    const pool = await poolOnNothing();
+    expect(() => new KeyvLagoon(pool, options as never)).toThrow(message);
+  });
+
+  test('a key that UTF-8 cannot hold, by every method', async () => {
+    const store = storeIn(await poolOnNothing(), 'keyv');
+    const key = 'user:\ud800';
+    const calls = [
+      () => store.get(key),
+      () => store.getMany(['fine', key]),
+      () => store.set(key, 'v'),
+      () => store.setMany([{ key, value: 'v' }]),
+      () => store.delete(key),
+      () => store.deleteMany([key]),
+      () => store.has(key),
+      () => store.hasMany([key]),
+    ];
+    for (const call of calls) {
+      const error = await failure(call() as Promise<unknown>);
+      expect(error, String(call)).toMatchObject({ code: 'LAGOON_INVALID_ARGUMENT' });
+      expect(error?.message).toMatch(/lone surrogate/);
+    }
+  });
+});
