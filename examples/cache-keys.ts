@@ -17,12 +17,12 @@ try {
   const version = await redis.get('lagoon:tags:files#text');
   console.log((await redis.get('files#notes1.txt')) === `\x01{"t":{"text":"${version}"}}\n"with a tag"`);
 
-  // A key that holds such characters is not a pattern where it is read or written, but it is where it is removed.
+  // A key is what it is, whatever it holds. A pattern is one for keys() and removeByPattern() only.
   const key = 'notes[1].txt';
   console.log(await files.get(key));
   console.log('as a pattern:', await files.keys(key));
   console.log('as it is:', await files.keys(escapeGlob(key)));
-  console.log('removed:', await files.remove(escapeGlob(key)), 'left:', (await files.keys()).sort());
+  console.log('removed:', await files.remove(key), 'left:', (await files.keys()).sort());
 } finally {
   await engine.close();
   await server.close();

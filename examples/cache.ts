@@ -30,8 +30,8 @@ try {
   await users.put('3', { name: 'Grace' }, '1h');
   console.log(await users.getMany(['1', '2', '3', '4']));
 
-  // A key, or all that a pattern matches.
-  console.log('removed:', await users.remove('3'), await users.remove('*'));
+  // A key, or several; or all that a pattern matches.
+  console.log('removed:', await users.remove('3'), await users.removeByPattern('*'));
   console.log('left:', await users.keys());
 } finally {
   await engine.close();

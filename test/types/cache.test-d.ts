@@ -49,10 +49,15 @@ describe('getCache', () => {
     redis.getCache({ whenDown: 'serve' });
     // @ts-expect-error misspelt
     redis.getCache({ local: { maxItem: 1 } });
+    // @ts-expect-error other libraries call it so
+    redis.getCache({ namespace: 'p' });
     // @ts-expect-error a codec of something else
     redis.getCache<User>({ codec: stringCodec });
     // @ts-expect-error not an algorithm
     compressed(stringCodec, { algorithm: 'lz4' });
+    compressed(stringCodec, { maxBytes: 1_000_000 });
+    // @ts-expect-error other libraries call it so
+    compressed(stringCodec, { maxSize: 1_000_000 });
     // @ts-expect-error no Standard Schema
     validated({ parse: () => 1 });
   });
@@ -123,7 +128,13 @@ describe('writing', () => {
   });
 
   test('counts what it removed', () => {
-    expectTypeOf(cache.remove('k*')).toEqualTypeOf<Promise<number>>();
+    expectTypeOf(cache.remove('k')).toEqualTypeOf<Promise<number>>();
+    expectTypeOf(cache.remove(['k', 'l'] as const)).toEqualTypeOf<Promise<number>>();
+    expectTypeOf(cache.removeByPattern('k*')).toEqualTypeOf<Promise<number>>();
+    // @ts-expect-error one pattern at a time
+    void cache.removeByPattern(['k*']);
+    // @ts-expect-error no keys
+    void cache.remove(/k.*/);
     expectTypeOf(cache.clear()).toEqualTypeOf<Promise<number>>();
     expectTypeOf(cache.removeByTag('t')).toEqualTypeOf<Promise<void>>();
     expectTypeOf(cache.keys()).toEqualTypeOf<Promise<string[]>>();
@@ -168,6 +179,7 @@ describe('getOrSet', () => {
       earlyRefresh: 0.5,
       lock: true,
       timeout: '100ms',
+      loadTimeout: '10s',
       negativeTtl: '1s',
       backoff: '1s',
       jitter: 0.1,
