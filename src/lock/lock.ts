@@ -10,7 +10,7 @@ export interface LockOwner {
   readonly renewals: Renewals;
   /** `sooner`: the time that is left was longer before. */
   refresh(claim: Claim, fence: string, ttlMs: number, sooner: boolean): Promise<boolean>;
-  timeLeft(claim: Claim): Promise<number>;
+  timeLeft(claim: Claim, fence: string): Promise<number>;
   release(claim: Claim, fence: string): Promise<boolean>;
 }
 
@@ -92,7 +92,7 @@ export class Lock implements AsyncDisposable, Renewable {
    */
   async ttl(): Promise<number> {
     if (!this.held) return 0;
-    return this.#owner.timeLeft(this.#claim);
+    return this.#owner.timeLeft(this.#claim, this.#fence);
   }
 
   /**

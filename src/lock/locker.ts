@@ -177,8 +177,8 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
   }
 
   /** @internal */
-  timeLeft(claim: Claim): Promise<number> {
-    return this.#requests.timeLeft(claim);
+  timeLeft(claim: Claim, fence: string): Promise<number> {
+    return this.#requests.timeLeft(claim, fence);
   }
 
   /** @internal */

@@ -5,6 +5,7 @@ import type { Claim } from './claim.js';
 import type { LeaveReply, LookReply, ObtainReply, ReleaseReply } from './replies.js';
 import {
   leave,
+  leaveAny,
   look,
   obtainAny,
   obtainExclusive,
@@ -72,8 +73,12 @@ export class Requests {
    * was granted with this fence; `''` nothing. Or whatever is held under its token: `'all'`; `'free'`, and what can be granted now.
    */
   leave(claim: Claim, id: string, keep: string): Promise<LeaveReply> {
-    const { value, ttlMs, kind, permits } = claim;
-    return this.#any(leave, claim, [value, ttlMs, id, this.channel(claim.tag), kind, permits, keep]);
+    const { keys, value, ttlMs, kind, permits, tag } = claim;
+    const { channel, sharedWithChannel } = this.#books.of(tag);
+    const args = [value, ttlMs, id, kind, permits, keep];
+    return keys.length === 1
+      ? this.#store.runScript(leave, keys, args, sharedWithChannel)
+      : this.#any(leaveAny, claim, [channel, ...args]);
   }
 
   /**
@@ -89,8 +94,8 @@ export class Requests {
   }
 
   /** The time in ms that is left at the key where least is left. */
-  timeLeft(claim: Claim): Promise<number> {
-    return this.#any(timeLeft, claim, [claim.value, claim.kind]);
+  timeLeft(claim: Claim, fence: string): Promise<number> {
+    return this.#any(timeLeft, claim, [claim.value, claim.kind, fence]);
   }
 
   /** How a key is doing. */
@@ -117,7 +122,8 @@ function holder(claim: Claim, fence: string): string {
   return `${claim.value}#${fence}`;
 }
 
-function isPlain(claim: Claim): boolean {
+/** Whether a claim is exclusive and for one key, as most are. */
+export function isPlain(claim: Claim): boolean {
   return claim.kind === 'x' && claim.keys.length === 1;
 }
 

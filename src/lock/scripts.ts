@@ -121,41 +121,77 @@ return { give_back(list, { value = ARGV[2], kind = ARGV[3], fence = ARGV[4] ~= '
 });
 
 /*
- * Stops waiting. ARGV: value, ttl in ms, id, channel, kind, permits, and what of the claim is kept (see `Requests.leave`).
- * Returns a LeaveReply.
+ * `begin` takes a claim out of its queues, `finish` does the rest and returns a LeaveReply. Arguments from `arg` on: value, ttl in ms, id,
+ * kind, permits, keep (see `Requests.leave`).
+ */
+const LEAVE = `
+own = ARGV[1]
+-- What a call like this one has found already: nothing can be granted.
+local settled = {}
+
+local function begin(list, arg)
+  local claim = { value = ARGV[arg], ttl = ARGV[arg + 1], id = ARGV[arg + 2], kind = ARGV[arg + 3], permits = ARGV[arg + 4] }
+  claim.channel, claim.list, claim.keep = own, list, ARGV[arg + 5]
+  local packed = pack(claim, list)
+  for _, at in ipairs(list) do claim.waits = remove(at, packed) or claim.waits end
+  return claim
+end
+
+local function finish(claim)
+  local list, keep, held = claim.list, claim.keep, 0
+  local gives_all = keep == 'take' or keep == ''
+  local like = keep .. ' ' .. claim.kind .. claim.permits .. ' ' .. list[1].key
+  if claim.waits and settled[like] and not (gives_all and claim.kind == 'x' and held_as(list[1].key, claim)) then
+    return { 0, us, grants }
+  end
+  settled = {}
+  if keep == 'all' or keep == 'free' then
+    for _, at in ipairs(list) do hand_over(at) end
+  else
+    if keep ~= '' then
+      if keep ~= 'take' then
+        -- What a request that came late took besides.
+        claim.others = keep
+        give_back(list, claim)
+        claim.others, claim.fence = nil, keep
+      end
+      local given, remaining = held_everywhere(list, claim)
+      if given then return { 2, us, grants, given, remaining } end
+      claim.fence = nil
+    end
+    held = give_back(list, claim)
+  end
+  if keep == 'take' or keep == 'free' then
+    -- It may be that no waiter was told that the lock is free, because its key was not released but deleted.
+    local last = obtain(list, { value = claim.value, ttl = claim.ttl, kind = claim.kind, permits = claim.permits }, '')
+    if type(last) == 'string' then return { 2, us, grants, last, tonumber(claim.ttl) } end
+    if last[1] == 1 then return { 2, us, grants, last[2], last[3] } end
+  end
+  if not list[2] then settled[like] = true end
+  return { held, us, grants }
+end
+`;
+
+/*
+ * Stops waiting for one key. Shared: KEYS[1] and KEYS[2]; the caller's channel. Per call: key; value, ttl in ms, id, kind, permits,
+ * keep. Returns a LeaveReply per call.
  */
 export const leave = defineScript<LeaveReply>({
+  keys: 1,
+  args: 6,
+  batch: BATCH,
+  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${LEAVE}
+local replies, claims = {}, {}
+for i = 1, #KEYS - 2 do claims[i] = begin({ place(KEYS[i + 2]) }, i * 6 - 4) end
+for i, claim in ipairs(claims) do replies[i] = guarded(finish, claim) end
+return replies`,
+});
+
+/* The same for several keys. ARGV: the caller's channel, value, ttl in ms, id, kind, permits, keep. Returns a LeaveReply. */
+export const leaveAny = defineScript<LeaveReply>({
   args: 7,
-  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
-local claim = { value = ARGV[1], ttl = ARGV[2], id = ARGV[3], channel = ARGV[4], kind = ARGV[5], permits = ARGV[6] }
-own = claim.channel
-local packed = pack(claim, list)
-for _, at in ipairs(list) do call('LREM', at.queue, 0, packed) end
-local keep = ARGV[7]
-local held = 0
-if keep == 'all' or keep == 'free' then
-  for _, at in ipairs(list) do hand_over(at) end
-else
-  if keep ~= '' then
-    if keep ~= 'take' then
-      -- What a request that came late took besides.
-      claim.others = keep
-      give_back(list, claim)
-      claim.others, claim.fence = nil, keep
-    end
-    local given, remaining = held_everywhere(list, claim)
-    if given then return { 2, us, grants, given, remaining } end
-    claim.fence = nil
-  end
-  held = give_back(list, claim)
-end
-if keep == 'take' or keep == 'free' then
-  -- Nobody may have been told that the lock is free, because it was not released but deleted.
-  local last = obtain(list, { value = claim.value, ttl = claim.ttl, kind = claim.kind, permits = claim.permits }, '')
-  if type(last) == 'string' then return { 2, us, grants, last, tonumber(claim.ttl) } end
-  if last[1] == 1 then return { 2, us, grants, last[2], last[3] } end
-end
-return { held, us, grants }`,
+  lua: `${CLOCK}${QUEUE_OF}${QUEUES}${LEAVE}${KEYS_OF_CLAIM}
+return finish(begin(list, 2))`,
 });
 
 /*
@@ -190,11 +226,11 @@ end
 return held`,
 });
 
-/* The time in ms that is left of a claim where least is left, 0 if it is not held. ARGV: value, kind. */
+/* The time in ms that is left of a claim where least is left, 0 if it is not held. ARGV: value, kind, fence. */
 export const timeLeft = defineScript<number>({
-  args: 2,
+  args: 3,
   lua: `${CLOCK}${QUEUE_OF}${QUEUES}${KEYS_OF_CLAIM}
-local claim = { value = ARGV[1], kind = ARGV[2] }
+local claim = { value = ARGV[1], kind = ARGV[2], fence = ARGV[3] }
 local least
 for _, at in ipairs(list) do
   local holder = held_as(at.key, claim)
@@ -209,7 +245,7 @@ export const look = defineScript<LookReply>({
   args: 0,
   lua: `${CLOCK}${QUEUE_OF}${HAND_OVER}${KEYS_OF_CLAIM}
 local at = list[1]
-local waiting = call('LLEN', at.queue)
+local waiting = call('SCARD', at.waiting)
 -- Unlike GET it does not mind a sorted set.
 local exclusive = call('MGET', at.key)[1]
 if exclusive then return { waiting, { { 'x' .. exclusive, call('PTTL', at.key) } } } end

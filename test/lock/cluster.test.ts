@@ -352,14 +352,14 @@ describe('a slot that moves', () => {
     const [from, to] = (await cluster.masters()) as [RedisServer, RedisServer];
     // All in one direction: two servers that send each other keys wait for each other.
     const keys: string[] = [];
-    while (keys.length < 4) {
+    while (keys.length < 5) {
       const key = newKey('moving');
       if ((await cluster.nodeOf(key)) === from) keys.push(key);
     }
     await Promise.all(keys.map((key, ahead) => moveHeld(key, to, ahead, other)));
   });
 
-  /** `ahead`: so many of the three keys, which are the lock, its queue and the book, are on the new side for a long time. */
+  /** `ahead`: how many of the four keys, which are the lock, its queue, who waits there and the book, are on the new side for a long time. */
   async function moveHeld(key: string, to: RedisServer, ahead: number, other: Contender): Promise<void> {
     const [a, b] = lockers(2) as [Locker, Locker];
     const ttl = 3_000;

@@ -159,7 +159,7 @@ const EXERCISES: Record<string, (redis: RedisPool, another: RedisPool, called: C
     await eventually(async () => (await mine.inspect('job')).waiting === 1);
     await free.refresh('5s');
     // Who waits is told that it is sooner now, and asks again.
-    await eventually(() => called('lpos'));
+    await eventually(() => called('lrange'));
     await free.release();
     await (await queued).release();
     const both = await held(mine.obtain(['{two}1', '{two}2'], '20s'));

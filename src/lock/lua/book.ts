@@ -7,6 +7,8 @@
  *            makes it. Kinds `r` and `w` (readers, a writer) and `s` (a semaphore): a sorted set of kind and holder, by the
  *            expiry in ms.
  *   a queue  a list of the claims that wait there, packed, in their order; its name is KEYS[1] with that of the key behind it.
+ *   waiting  a set of the same claims: a claim of the list that is not in the set has left. Leaving so costs the same in a queue
+ *            of any length. The name is KEYS[2], `!` and the key.
  * and for all keys that a script can reach, which in a cluster are those of a slot, KEYS[2]:
  *   the book the last fence, and, behind a space, until when in ms somebody may be waiting somewhere. Who waits says so again
  *            before that time. As long as nobody does, no queue needs a look.
@@ -21,6 +23,7 @@
 /** The queue of a key is in the slot of the key, because the name of the book begins it. */
 export const QUEUE_OF = `
 local function queue_of(key) return KEYS[1] .. key end
+local function waiting_of(key) return KEYS[2] .. '!' .. key end
 `;
 
 /**

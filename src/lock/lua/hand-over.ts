@@ -14,6 +14,8 @@ local READER = { kind = 'r' }
 local KEEP_MS = 86400000
 -- A process that does not listen may be about to connect again: for so long it keeps its places in front of others.
 local GRACE_MS, MARK_MS = 5000, 600000
+-- A queue that is no longer than this is kept exact: what leaves it is looked for and removed.
+local SHORT = 128
 local heard = {}
 -- Whether one in front of others does not listen.
 local silent = false
@@ -25,7 +27,60 @@ local function note(last)
 end
 
 ${TELL}
-local function place(key) return { key = key, queue = queue_of(key) } end
+local function place(key) return { key = key, queue = queue_of(key), waiting = waiting_of(key) } end
+
+local function prolong(at)
+  call('PEXPIRE', at.queue, KEEP_MS)
+  call('PEXPIRE', at.waiting, KEEP_MS)
+end
+
+-- The first claim of a queue. Claims in front of it that have left are removed.
+local function head_of(at)
+  while true do
+    local packed = call('LINDEX', at.queue, 0)
+    if not packed or call('SISMEMBER', at.waiting, packed) == 1 then return packed end
+    call('LPOP', at.queue)
+  end
+end
+
+local function pop(at, packed)
+  call('LPOP', at.queue)
+  call('SREM', at.waiting, packed)
+end
+
+local function push_back(at, packed)
+  call('LPUSH', at.queue, packed)
+  call('SADD', at.waiting, packed)
+  prolong(at)
+end
+
+-- Writes a queue anew, without the claims that have left.
+local function compact(at)
+  local chunk = {}
+  local all = call('LRANGE', at.queue, 0, -1)
+  call('DEL', at.queue)
+  for i, packed in ipairs(all) do
+    if call('SISMEMBER', at.waiting, packed) == 1 then chunk[#chunk + 1] = packed end
+    if #chunk == 1000 or i == #all and chunk[1] then
+      call('RPUSH', at.queue, unpack(chunk))
+      chunk = {}
+    end
+  end
+  prolong(at)
+end
+
+-- Takes a claim out of a queue, wherever it stands there; returns whether it waited. In a long queue its entry stays until it is
+-- the first, or until half of the entries are of claims that have left.
+local function remove(at, packed)
+  if call('SREM', at.waiting, packed) == 0 then return false end
+  local length = call('LLEN', at.queue)
+  if length <= SHORT then
+    call('LREM', at.queue, 1, packed)
+  elseif length > 2 * call('SCARD', at.waiting) then
+    compact(at)
+  end
+  return true
+end
 
 -- A claim that names no keys is for the one that it waits at.
 local function unpack_claim(packed, here)
@@ -54,15 +109,21 @@ local function is(holder, value, claim)
   return behind == claim.fence or not claim.fence and string.match(behind, '^%d+$')
 end
 
--- The holder as it is written, if it is this claim.
+-- The holder as it is written, if it is this claim. Without its fence all holders are looked at, unless it is known to wait.
 local function held_as(key, claim)
   if claim.kind == 'x' then
     local holder = call('GET', key)
     return holder and is(holder, claim.value, claim) and holder
   end
   local value = claim.kind .. claim.value
+  if claim.fence then
+    local holder = value .. '#' .. claim.fence
+    local expiry = call('ZSCORE', key, holder)
+    return expiry and expiry + 0 >= ms and holder
+  end
+  if claim.waits then return nil end
   for _, holder in ipairs(call('ZRANGEBYSCORE', key, digits(ms), '+inf')) do
-    if is(holder, value, claim) then return holder end
+    if string.find(holder, value, 1, true) == 1 and is(holder, value, claim) then return holder end
   end
 end
 
@@ -98,7 +159,7 @@ end
 
 -- Gives a claim that is first everywhere its places, unless its process is gone (nobody listens there); whether it was given them.
 local function grant(packed, claim, list)
-  for _, at in ipairs(list) do call('LPOP', at.queue) end
+  for _, at in ipairs(list) do pop(at, packed) end
   local given, holder = take(list, claim)
   if claim.channel == own then
     grants[#grants + 1] = { claim.id, given }
@@ -109,10 +170,7 @@ local function grant(packed, claim, list)
   for _, at in ipairs(list) do drop(at.key, claim, holder) end
   if ok then return false end
   -- Who may not tell it leaves it where it was.
-  for _, at in ipairs(list) do
-    call('LPUSH', at.queue, packed)
-    call('PEXPIRE', at.queue, KEEP_MS)
-  end
+  for _, at in ipairs(list) do push_back(at, packed) end
   error({ err = told })
 end
 
@@ -152,7 +210,7 @@ end
 -- free. One whose process does not listen is passed over; one whose process is gone, also before its turn if those behind it
 -- could have the place. Returns whether it is worth going on to the next, and where the one that was passed over stood.
 local function serve(here)
-  local packed = call('LINDEX', here.queue, 0)
+  local packed = head_of(here)
   if not packed then return false end
   local claim, list = unpack_claim(packed, here)
   local writes = claim.kind == 'w'
@@ -160,7 +218,7 @@ local function serve(here)
   local free = not writes or vacant(here.key, claim)
   for _, at in ipairs(list) do
     if not free then break end
-    free = at.key == here.key or call('LINDEX', at.queue, 0) == packed and vacant(at.key, claim)
+    free = at.key == here.key or head_of(at) == packed and vacant(at.key, claim)
   end
   if free then
     if grant(packed, claim, list) then return claim.kind == 'r' or claim.kind == 's' end
@@ -168,7 +226,7 @@ local function serve(here)
   end
   if claim.channel == own or not gone(claim.channel) then return false end
   tell(claim.channel, claim.id, claim.id)
-  for _, at in ipairs(list) do call('LREM', at.queue, 1, packed) end
+  for _, at in ipairs(list) do remove(at, packed) end
   return true, list
 end
 
@@ -192,17 +250,20 @@ local function hand_over(first)
   end
 end
 
--- Who waits looks again when the time of the holder is over, as it knew it: one of each line is told if that is sooner now.
+-- Who waits looks again when the time of the holder is over, as it knew it: one of each line is told if that is sooner now. Any one
+-- that looks has the first of the queue served, so the lines of the foremost are enough, however many wait.
 local function hurry(at, kind, before)
   local now = soonest(at.key, kind)
   if now < 0 or now >= before then return end
   local told = {}
-  for _, packed in ipairs(call('LRANGE', at.queue, 0, -1)) do
+  for _, packed in ipairs(call('LRANGE', at.queue, 0, SHORT - 1)) do
     local claim, list = unpack_claim(packed, at)
     local line = claim.channel
     for _, there in ipairs(list) do line = line .. ' ' .. #there.key .. ' ' .. there.key end
-    if not told[line] then tell(claim.channel, claim.id, claim.id) end
-    told[line] = true
+    if not told[line] and call('SISMEMBER', at.waiting, packed) == 1 then
+      tell(claim.channel, claim.id, claim.id)
+      told[line] = true
+    end
   end
 end
 

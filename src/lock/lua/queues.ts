@@ -12,6 +12,21 @@ local function pack(claim, list)
   return cmsgpack.pack(flat)
 end
 
+-- Puts a claim at the end of a queue, if it does not wait there already; returns whether it did not.
+local function enqueue(at, packed)
+  local added = call('SADD', at.waiting, packed)
+  if added == 0 and call('EXISTS', at.queue) == 1 then return false end
+  if call('RPUSH', at.queue, packed) == 1 then
+    -- Another program has deleted the list alone: the others of the set wait no more.
+    if call('SCARD', at.waiting) > 1 then
+      call('DEL', at.waiting)
+      call('SADD', at.waiting, packed)
+    end
+    prolong(at)
+  end
+  return true
+end
+
 local function left(key, claim, holder)
   if claim.kind == 'x' then return math.max(0, call('PTTL', key)) end
   return math.max(0, call('ZSCORE', key, holder) - ms)
@@ -55,7 +70,10 @@ local function obtain(list, claim, waits)
   for _, at in ipairs(list) do
     free = free and call('EXISTS', at.queue) == 0 and vacant(at.key, claim)
   end
-  if again == '1' or again == '2' and not call('LPOS', list[1].queue, pack(claim, list)) then
+  local packed = claim.id and pack(claim, list)
+  local waits_there = again ~= '0' and (again == '2' or claim.kind ~= 'x')
+    and call('SISMEMBER', list[1].waiting, packed) == 1
+  if again ~= '0' and not waits_there then
     local given, remaining = held_everywhere(list, claim)
     if given then return { 1, given, remaining, us, grants } end
   end
@@ -71,14 +89,10 @@ local function obtain(list, claim, waits)
   end
   if silent and (look < 0 or look > GRACE_MS) then look = GRACE_MS end
   local queued = 0
-  if claim.id then
-    local packed = pack(claim, list)
+  if packed then
     for _, at in ipairs(list) do
-      if again == '0' or not call('LPOS', at.queue, packed) then
-        call('RPUSH', at.queue, packed)
-        queued = 1
-      end
-      call('PEXPIRE', at.queue, KEEP_MS)
+      if enqueue(at, packed) then queued = 1 end
+      if again ~= '0' then prolong(at) end
     end
   end
   return { 0, look, foreign, us, grants, queued }

@@ -20,7 +20,8 @@ const TTL_MS = 600_000;
 
 /*
  * Who holds each key and how many wait there, found without knowing how the locks name and write it: a holder is known by
- * its token, a queue by being a list whose name has the key in it. KEYS: the keys. Returns holders and waiters of each.
+ * its token, a queue by being a list whose name has the key in it, and who waits in it by a set with the same members. KEYS: the
+ * keys. Returns holders and waiters of each; -1 waiters if list and set do not agree, which short queues always do.
  */
 const observe = defineScript<readonly (readonly [holders: string[], waiting: number])[]>({
   lua: `
@@ -28,12 +29,17 @@ local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local all, found = redis.call('KEYS', '*'), {}
 for i, key in ipairs(KEYS) do
-  local holders, waiting = {}, 0
+  local holders, list, set, waiting = {}, {}, {}, 0
   if redis.call('TYPE', key).ok == 'zset' then holders = redis.call('ZRANGEBYSCORE', key, ms, '+inf')
   else holders = { redis.call('GET', key) or nil } end
   for _, other in ipairs(all) do
-    if redis.call('TYPE', other).ok == 'list' and string.find(other, key, 1, true) then waiting = redis.call('LLEN', other) end
+    local kind = string.find(other, key, 1, true) and redis.call('TYPE', other).ok
+    if kind == 'list' then list = redis.call('LRANGE', other, 0, -1) end
+    if kind == 'set' then set = redis.call('SMEMBERS', other) end
   end
+  table.sort(list)
+  table.sort(set)
+  waiting = table.concat(list, '/') == table.concat(set, '/') and #list or -1
   found[i] = { holders, waiting }
 end
 return found`,
