@@ -37,9 +37,8 @@ export class GrantChannel {
     return this.#open;
   }
 
-  /** Resolves once messages arrive. */
+  /** Resolves once messages arrive, for all in the order in which they have called it. */
   async open(): Promise<void> {
-    if (this.#open) return;
     this.#subscription ??= this.#store.inBackground(() => this.#subscribe());
     const subscription = this.#subscription;
     try {

@@ -21,9 +21,14 @@ export class Lines {
     this.#ask = ask;
   }
 
+  /** Whether claims wait where this one would. */
+  has(claim: Claim): boolean {
+    return this.#lines.size > 0 && this.#lines.has(nameOfLine(claim));
+  }
+
   /** The line in which a claim waits. */
-  of({ keys }: Claim): Line {
-    const name = JSON.stringify(keys.map(nameOf));
+  of(claim: Claim): Line {
+    const name = nameOfLine(claim);
     let line = this.#lines.get(name);
     if (!line) {
       line = { name, waiters: new Set(), timer: undefined, troubled: false };
@@ -49,4 +54,8 @@ export class Lines {
     clearTimeout(line.timer);
     this.#lines.delete(line.name);
   }
+}
+
+function nameOfLine({ keys }: Claim): string {
+  return JSON.stringify(keys.map(nameOf));
 }

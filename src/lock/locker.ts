@@ -7,6 +7,7 @@ import { aborted, unlessAborted } from '../pool/abort.js';
 import { tagOfKeys } from './book.js';
 import { type Claim, type ClaimKind, type Held, isNotOver, randomToken } from './claim.js';
 import { LockNotObtainedError } from './errors.js';
+import { FirstAttempts } from './first-attempts.js';
 import { checkKeys } from './keys.js';
 import { Lock, type LockOwner } from './lock.js';
 import { Mutex } from './mutex.js';
@@ -30,6 +31,7 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
   readonly #store: LockStore & Connections;
   readonly #requests: Requests;
   readonly #rooms: WaitingRooms;
+  readonly #attempts = new FirstAttempts();
   readonly #reentrance = new Reentrance(this);
 
   /** @internal */
@@ -140,14 +142,26 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
       if (signal?.aborted) throw aborted(signal);
       const obtaining = new Obtaining(this, claim, given, waitMs, options);
       // Nobody waits for most locks: one question without a place in the queue, before anything that waiting needs.
-      const mayQueue = waitMs > 0 && this.#rooms.at(claim.tag)?.isOpen === true;
-      if (mayQueue) return this.proceed(obtaining, undefined);
+      if (waitMs > 0) {
+        const ahead = this.#attempts.ahead(claim.keys);
+        if (ahead) {
+          ahead.letFollow(obtaining);
+          return obtaining.promise;
+        }
+        if (this.#rooms.at(claim.tag)?.queues(claim)) return this.proceed(obtaining, undefined);
+      }
       if (signal) obtaining.watch(signal);
+      if (waitMs > 0) this.#attempts.add(obtaining);
       this.#requests.obtain(claim, obtaining);
       return obtaining.promise;
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** @internal */
+  attempted(obtaining: Obtaining): void {
+    this.#attempts.delete(obtaining);
   }
 
   /** @internal */

@@ -15,6 +15,8 @@ export interface Obtains {
   /** There is more to do than to ask once; `held`: what that gave, if anything. */
   proceed(obtaining: Obtaining, held: Held | undefined): Promise<Lock | null>;
   giveBack(claim: Claim, fence: string | undefined): Promise<void>;
+  /** The first attempt has ended, and its caller waits in the queue if it is to wait. */
+  attempted(obtaining: Obtaining): void;
 }
 
 /** A call of `obtain`, and the attempt to have the lock at once, with which it mostly ends. */
@@ -30,6 +32,8 @@ export class Obtaining extends Deferred<Lock | null> implements ScriptCall<Obtai
   readonly #owner: Obtains;
   #aborted: boolean;
   #stopListening: (() => void) | undefined;
+  /** Later callers that would wait for the same key. */
+  #followers: Obtaining[] | undefined;
 
   constructor(
     owner: Obtains,
@@ -65,7 +69,39 @@ export class Obtaining extends Deferred<Lock | null> implements ScriptCall<Obtai
     this.claim = { ...this.claim, token, value: token + this.claim.metadata };
   }
 
+  /** Lets a later caller go on when this attempt has ended, and not before. */
+  letFollow(later: Obtaining): void {
+    if (later.signal) later.watch(later.signal);
+    this.#followers ??= [];
+    this.#followers.push(later);
+  }
+
   settle(reply: ObtainReply): void {
+    this.#use(reply);
+    if (this.waitMs > 0) this.#owner.attempted(this);
+    for (const later of this.#followers ?? []) later.#goOn();
+  }
+
+  /** Ends with what the attempt of the caller before it has failed with, as its own would have. */
+  fail(error: Error): void {
+    this.#stopListening?.();
+    // Redis may have granted it in a reply that was lost. A token that the caller has chosen may be asked for again, and what it
+    // holds then is not to be given back.
+    if (mayHaveBeenExecuted(error) && this.claim.drawn) void this.#owner.giveBack(this.claim, undefined);
+    this.reject(error);
+    if (this.waitMs > 0) this.#owner.attempted(this);
+    for (const later of this.#followers ?? []) {
+      later.#stopListening?.();
+      later.reject(error);
+    }
+  }
+
+  #goOn(): void {
+    this.#stopListening?.();
+    if (!this.#aborted) this.resolve(this.#owner.proceed(this, undefined));
+  }
+
+  #use(reply: ObtainReply): void {
     this.#stopListening?.();
     const held = heldBy(reply, this.sentAt, this.claim.ttlMs);
     if (this.#aborted) {
@@ -73,13 +109,5 @@ export class Obtaining extends Deferred<Lock | null> implements ScriptCall<Obtai
       if (held) void this.#owner.giveBack(this.claim, held.fence);
     } else if (isNotOver(held) && this.replicas === undefined) this.resolve(this.#owner.lockOf(this, held));
     else this.resolve(this.#owner.proceed(this, held));
-  }
-
-  fail(error: Error): void {
-    this.#stopListening?.();
-    // Redis may have granted it in a reply that was lost. A token that the caller has chosen may be asked for again, and what it
-    // holds then is not to be given back.
-    if (mayHaveBeenExecuted(error) && this.claim.drawn) void this.#owner.giveBack(this.claim, undefined);
-    this.reject(error);
   }
 }

@@ -5,9 +5,11 @@ import { log } from '../observe/debug.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import type { Claim, Held } from './claim.js';
 import { GrantChannel } from './grant-channel.js';
+import { LeavePacing } from './leave-pacing.js';
 import { Lines } from './lines.js';
-import { type Grant, heldBy, type ObtainReply, partsOf } from './replies.js';
-import { RETRY_MS, type Requests } from './requests.js';
+import { Patience } from './patience.js';
+import { type Grant, heldBy, type LeaveReply, type ObtainReply, partsOf } from './replies.js';
+import { isPlain, RETRY_MS, type Requests } from './requests.js';
 import type { LockStore } from './store.js';
 import { Waiter } from './waiter.js';
 
@@ -36,6 +38,12 @@ export class WaitingRoom {
   readonly #waiters = new Map<string, Waiter>();
   readonly #ended = new BoundedMap<string, Waiter>(REMEMBERED);
   readonly #lines = new Lines((first) => void this.#ask(first));
+  readonly #patience = new Patience();
+  readonly #pacing = new LeavePacing();
+  /** The first request for a claim on one key, and for others: each is made by a script of its own. */
+  readonly #firstRequests = new Map<boolean, Promise<unknown>>();
+  /** Those whose time is over, in this turn of the event loop. */
+  #givingUp: Waiter[] = [];
   #nextId = 0;
   #askingAll: NodeJS.Timeout | undefined;
 
@@ -51,9 +59,9 @@ export class WaitingRoom {
     });
   }
 
-  /** Whether messages arrive, so that a claim may be queued. */
-  get isOpen(): boolean {
-    return this.#channel.isOpen;
+  /** Whether a claim is to be queued at once: messages arrive already, or others of this process wait there until they do. */
+  queues(claim: Claim): boolean {
+    return this.#channel.isOpen || this.#lines.has(claim);
   }
 
   /**
@@ -81,7 +89,10 @@ export class WaitingRoom {
       let timer: NodeJS.Timeout | undefined;
       const giveUpAt = performance.now() + waitMs;
       const watch = () => {
-        timer = setTimeout(() => (performance.now() < giveUpAt ? watch() : this.#giveUp(waiter)), timerMs(giveUpAt));
+        timer = setTimeout(
+          () => (performance.now() < giveUpAt ? watch() : this.#giveUpSoon(waiter)),
+          timerMs(giveUpAt),
+        );
       };
       if (giveUpAt !== Number.POSITIVE_INFINITY) watch();
       const stop =
@@ -159,6 +170,9 @@ export class WaitingRoom {
     } catch (error) {
       return this.#failed(waiter, error as Error);
     }
+    // The server does not know the script before the first request, and what is sent meanwhile would be sent again, in another order.
+    const first = this.#firstRequests.get(isPlain(waiter.claim));
+    if (first) await first;
     if (waiter.over || waiter.leaving) return this.#lines.look(waiter.line, 0);
     let grantedNow = false;
     let leftOver = false;
@@ -166,7 +180,8 @@ export class WaitingRoom {
       const sentAt = performance.now();
       const again = waiter.askedAt !== undefined;
       waiter.askedAt ??= sentAt;
-      const reply = await this.#requests.obtainOrWait(waiter.claim, waiter.id, again);
+      const reply = await this.#request(waiter, again);
+      this.#patience.heard();
       if (typeof reply !== 'string') this.deliver(reply[4], reply[3], sentAt);
       waiter.trouble = undefined;
       if (waiter.line.troubled || (again && isForgotten(reply))) this.#askOthers(waiter);
@@ -187,6 +202,13 @@ export class WaitingRoom {
     // Redis may have heard what ended the wait, and even the release, before it heard this.
     const late = (waiter.over || waiter.leaving) && !grantedNow;
     if (late || leftOver) void this.#leave(waiter);
+  }
+
+  #request({ claim, id }: Waiter, again: boolean): Promise<ObtainReply> {
+    const request = this.#requests.obtainOrWait(claim, id, again);
+    const kind = isPlain(claim);
+    if (!this.#firstRequests.has(kind)) this.#firstRequests.set(kind, request.then(ignore, ignore));
+    return request;
   }
 
   // What a reply says is its waiter's, or nobody's, if another came before. But for what is held under a token that the caller
@@ -216,16 +238,29 @@ export class WaitingRoom {
     }
   }
 
+  // Each timer ends a turn of its own, and all whose time is over now are to leave together.
+  #giveUpSoon(waiter: Waiter): void {
+    if (this.#givingUp.push(waiter) > 1) return;
+    setImmediate(() => {
+      const all = this.#givingUp;
+      this.#givingUp = [];
+      for (const each of all) if (!each.over) this.#giveUp(each);
+    });
+  }
+
   #giveUp(waiter: Waiter): void {
-    const sentAt = performance.now();
-    const { claim, id } = waiter;
-    waiter.leaving = this.#requests.leave(claim, id, claim.drawn ? 'take' : 'free').then(
-      (reply) => {
+    const { claim } = waiter;
+    const stop = this.#patience.watch(() => waiter.end(waiter.trouble));
+    waiter.leaving = this.#send(waiter, claim.drawn ? 'take' : 'free').then(
+      ({ reply, sentAt }) => {
+        stop();
+        this.#patience.heard();
         this.deliver(reply[2], reply[1], sentAt);
         if (reply[0] === 2) this.#give(waiter, { fence: reply[3], expiresAt: sentAt + reply[4] }, !claim.drawn);
         else waiter.end(waiter.trouble);
       },
       (error: Error) => {
+        stop();
         waiter.end(error);
         this.#leaveLater(waiter, error);
       },
@@ -236,14 +271,20 @@ export class WaitingRoom {
   // chosen may be used again, and what it holds then is not to be given back: what is granted late is known by its fence.
   async #leave(waiter: Waiter): Promise<void> {
     await waiter.leaving;
-    const { claim, id, fence } = waiter;
-    const sentAt = performance.now();
+    const { claim, fence } = waiter;
     try {
-      const reply = await this.#requests.leave(claim, id, claim.drawn ? (fence ?? '') : 'all');
+      const { reply, sentAt } = await this.#send(waiter, claim.drawn ? (fence ?? '') : 'all');
       this.deliver(reply[2], reply[1], sentAt);
     } catch (error) {
       this.#leaveLater(waiter, error as Error);
     }
+  }
+
+  #send({ claim, id }: Waiter, keep: string): Promise<{ reply: LeaveReply; sentAt: number }> {
+    return this.#pacing.run(async () => {
+      const sentAt = performance.now();
+      return { reply: await this.#requests.leave(claim, id, keep), sentAt };
+    });
   }
 
   // Until it has left it may be granted its claim, and all who come behind it would wait for nobody.
@@ -267,3 +308,5 @@ export class WaitingRoom {
 function isForgotten(reply: ObtainReply): boolean {
   return typeof reply === 'string' || (reply[0] === 0 && reply[5] === 1);
 }
+
+function ignore(): void {}

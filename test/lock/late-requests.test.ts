@@ -221,6 +221,28 @@ describe('a request that comes late leaves nothing behind', () => {
     expect(await near.inspect(key)).toMatchObject({ held: true, waiting: 0, fence: lock?.fence });
   });
 
+  test('to leave, while Redis answers others: its caller does not wait for it', async () => {
+    const key = newKey();
+    const near = lockerOn(server());
+    const holder = await near.obtain(key, '1m');
+    const late = gate();
+    const locker = new Locker(storeOf(poolOn(server()), { before: (script) => script === leave && late.opened }));
+    const waiter = locker.obtain(key, '1m', 100);
+    await waitersOf(near, key, 1);
+    // Who asks later is answered; a lock is asked for and not waited for until there is an answer.
+    let done = false;
+    const others = (async () => {
+      while (!done) await (await locker.obtain(newKey(), '1m', 1_000))?.release();
+    })();
+    expect(await waiter).toBeNull();
+    done = true;
+    await others;
+    // It is granted the lock, for which nobody waits any more.
+    await holder?.release();
+    late.open();
+    await eventually(async () => expect(await near.inspect(key)).toMatchObject({ held: false, waiting: 0 }));
+  });
+
   test('a wait that ends takes nothing from what its own token holds, and does not get it twice', async () => {
     const [x, y] = [newKey(), newKey()];
     const [near, other] = [lockerOn(server()), lockerOn(server())];

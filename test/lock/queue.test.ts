@@ -24,6 +24,47 @@ describe('the queue', () => {
     expect(order).toEqual(Array.from({ length: 50 }, (_, i) => i));
   });
 
+  test.each(['exclusive', 'writer'])(
+    'is first in, first out when a process waits for the first time: %s',
+    async (kind) => {
+      const proxy = await startProxy(server().address);
+      try {
+        for (const delayMs of [0, 2, 8]) {
+          // A server that knows no scripts, and a subscriber connection that takes its time.
+          await server().cli('SCRIPT', 'FLUSH');
+          const locker = lockerOn(proxy);
+          const key = newKey();
+          const near = lockerOn(server());
+          await (kind === 'exclusive' ? near.obtain(key, '1m') : near.readWriteLock(key).obtainWrite('1m'));
+          proxy.delay(delayMs);
+          const order: number[] = [];
+          const ends: Promise<void>[] = [];
+          const obtain = () =>
+            kind === 'exclusive' ? locker.obtain(key, '1m', '1m') : locker.readWriteLock(key).obtainWrite('1m', '1m');
+          for (let i = 0; i < 200; i++) {
+            const wait = async () => {
+              const lock = await obtain();
+              order.push(i);
+              await lock?.release();
+            };
+            ends.push(wait());
+            if (i % 10 === 9) await sleep(1);
+          }
+          proxy.delay(0);
+          await waitersOf(near, key, 200);
+          await server().cli('DEL', key);
+          // Whoever asks has the first of them served.
+          const asker = kind === 'exclusive' ? near.obtain(key, '1m') : near.readWriteLock(key).obtainWrite('1m');
+          expect(await asker).toBeNull();
+          await Promise.all(ends);
+          expect(order).toEqual(Array.from({ length: 200 }, (_, i) => i));
+        }
+      } finally {
+        await proxy.stop();
+      }
+    },
+  );
+
   test('is first in, first out across lockers that ask in turn', async () => {
     const lockers = [lockerOn(server()), lockerOn(server()), lockerOn(server())] as const;
     const key = newKey();
