@@ -156,6 +156,8 @@ export class Engine<Names extends string = string> implements AsyncDisposable {
 
   /**
    * Takes no more commands, lets what is in flight finish, then disconnects; blocked commands and subscriptions end at once.
+   * In flight are callbacks too, of `isolated`, `transaction`, `locker.run` and `getOrSet`: what the last two need to end is let
+   * through, which is to renew and release their locks and to store the value. Other commands in them are refused.
    * Afterwards nothing keeps the process alive. Further calls wait for the first.
    *
    * @throws {InvalidArgumentError} if the timeout is negative or not a duration.

@@ -30,6 +30,7 @@ const LOOK_MS = MARK_MS / 3;
  * concerns is not said here.
  */
 const storeLoaded = defineScript<'OK' | 0 | string>({
+  whileClosing: true,
   keys: 2,
   args: 3,
   batch: 64,
@@ -72,7 +73,7 @@ export async function storeUnlessChanged(
 ): Promise<Marks | undefined> {
   const args = [data, String(lastsMs ?? 0), lineOf(seen)];
   const reply = await (atOnce
-    ? store.eval(storeLoaded.lua, { keys: [...(shared.keys as string[]), name, own], arguments: args })
+    ? store.whileClosing().eval(storeLoaded.lua, { keys: [...(shared.keys as string[]), name, own], arguments: args })
     : store.runScript(storeLoaded, [name, own], args, shared));
   if (reply === 0 || String(reply) === 'OK') return undefined;
   return unlessRemoved(key, seen.marks, { ...seen.marks, all: reply as Stored });

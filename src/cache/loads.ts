@@ -73,7 +73,7 @@ export class Loads<V> {
     let flight = this.#flights.get<T>(key);
     if (parent) refuseRecursion(parent, { owner: this, key, lock }, flight);
     flight ??= this.#flights.start<T>({ owner: this, key, lock, background: false, tags, parent }, (own) =>
-      this.#readOrLoad(key, loader, options, own),
+      this.#remote.holdOpen(() => this.#readOrLoad(key, loader, options, own)),
     );
     return this.#flights.join(flight, signal, parent);
   }
@@ -301,7 +301,7 @@ export class Loads<V> {
     // No parent: the loader that asked has the older value, and does not wait for this one.
     const plan = { owner: this, key, lock, background: true, tags: options.tags, parent: undefined };
     const flight = this.#refreshes.start<T | undefined>(plan, async (own) => {
-      const value = await refresh(own as Flight<T>);
+      const value = await this.#remote.holdOpen(async () => refresh(own as Flight<T>));
       const reading = this.#flights.get(key);
       if (reading) reading.refreshed = true;
       return value;

@@ -114,6 +114,11 @@ export class Remote<T> {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
+  /** Runs a load that closing the pool waits for. */
+  holdOpen<R>(load: () => Promise<R>): Promise<R> {
+    return this.#store.holdOpen(load);
+  }
+
   /** To be called before all keys that match are removed. */
   removing(pattern: string): Promise<void> {
     return this.#marks.removing(pattern);

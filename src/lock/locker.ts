@@ -32,12 +32,13 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
   readonly #requests: Requests;
   readonly #rooms: WaitingRooms;
   readonly #attempts = new FirstAttempts();
-  readonly #reentrance = new Reentrance(this);
+  readonly #reentrance: Reentrance;
 
   /** @internal */
   constructor(store: LockStore & Connections) {
     this.#store = store;
     this.renewals = new Renewals((work) => store.inBackground(work));
+    this.#reentrance = new Reentrance(this, (work) => store.holdOpen(work));
     this.#requests = new Requests(store, `lagoon:lock:${randomUUID()}`);
     this.#rooms = new WaitingRooms(store, this.#requests, (claim, fence) => void this.giveBack(claim, fence));
   }

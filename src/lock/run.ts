@@ -15,6 +15,9 @@ export interface RunOptions extends Omit<ObtainOptions, 'autoRenew'> {
   waitTimeout?: Duration;
 }
 
+/** Runs a callback that closing the pool waits for. */
+type HoldOpen = <T>(work: () => Promise<T>) => Promise<T>;
+
 interface Obtains {
   obtain(key: RedisArgument, ttl: Duration, waitTimeout: Duration, options: ObtainOptions): Promise<Lock | null>;
 }
@@ -29,11 +32,13 @@ interface Shared {
 /** Runs callbacks under a lock; one that is called inside another, on the same key, joins it. */
 export class Reentrance {
   readonly #locker: Obtains;
+  readonly #holdOpen: HoldOpen;
   /** Made at the first use, because it makes every promise of the process dearer. */
   #contexts: AsyncLocalStorage<ReadonlyMap<string, Shared>> | undefined;
 
-  constructor(locker: Obtains) {
+  constructor(locker: Obtains, holdOpen: HoldOpen) {
     this.#locker = locker;
+    this.#holdOpen = holdOpen;
   }
 
   async run<T>(key: RedisArgument, options: RunOptions, fn: (lock: Lock) => T | Promise<T>): Promise<T> {
@@ -46,11 +51,16 @@ export class Reentrance {
     const joined = around && around.count > 0 ? around : undefined;
     if (joined?.lock.lostBecause) throw joined.lock.lostBecause;
     const shared = joined?.lock.held ? joined : { lock: await this.#obtain(key, options), count: 0 };
-    shared.count++;
     const context = new Map(outer).set(name, shared);
+    const contexts = this.#contexts;
+    return this.#holdOpen(() => this.#use(key, shared, () => contexts.run(context, async () => fn(shared.lock))));
+  }
+
+  async #use<T>(key: RedisArgument, shared: Shared, fn: () => Promise<T>): Promise<T> {
+    shared.count++;
     let result: T;
     try {
-      result = await this.#contexts.run(context, async () => fn(shared.lock));
+      result = await fn();
     } catch (error) {
       await this.#leave(shared);
       throw error;

@@ -78,6 +78,7 @@ return obtain(list, { value = ARGV[1], ttl = ARGV[2], kind = ARGV[4], permits = 
  * Returns a ReleaseReply per call.
  */
 export const releaseExclusive = defineScript<ReleaseReply>({
+  whileClosing: true,
   keys: 1,
   args: 1,
   batch: BATCH,
@@ -114,6 +115,7 @@ return replies`,
 
 /* The same for any kind and any number of keys. ARGV: the caller's channel, value, kind, fence or ''. */
 export const releaseAny = defineScript<ReleaseReply>({
+  whileClosing: true,
   args: 4,
   lua: `${CLOCK}${QUEUE_OF}${HAND_OVER}${KEYS_OF_CLAIM}
 own = ARGV[1]
@@ -177,6 +179,7 @@ end
  * keep. Returns a LeaveReply per call.
  */
 export const leave = defineScript<LeaveReply>({
+  whileClosing: true,
   keys: 1,
   args: 6,
   batch: BATCH,
@@ -189,6 +192,7 @@ return replies`,
 
 /* The same for several keys. ARGV: the caller's channel, value, ttl in ms, id, kind, permits, keep. Returns a LeaveReply. */
 export const leaveAny = defineScript<LeaveReply>({
+  whileClosing: true,
   args: 7,
   lua: `${CLOCK}${QUEUE_OF}${QUEUES}${LEAVE}${KEYS_OF_CLAIM}
 return finish(begin(list, 2))`,
@@ -199,6 +203,7 @@ return finish(begin(list, 2))`,
  * Returns 1 per call, or 0 if the claim is not held any more.
  */
 export const refreshExclusive = defineScript<0 | 1>({
+  whileClosing: true,
   keys: 1,
   args: 2,
   batch: BATCH,
@@ -213,6 +218,7 @@ return replies`,
 
 /* The same for any kind and any number of keys, telling who waits if it is sooner now. ARGV: value, ttl in ms, kind, fence or ''. */
 export const refreshAny = defineScript<0 | 1>({
+  whileClosing: true,
   args: 4,
   lua: `${CLOCK}${QUEUE_OF}${HAND_OVER}${KEYS_OF_CLAIM}
 local claim = { value = ARGV[1], ttl = ARGV[2], kind = ARGV[3], fence = ARGV[4] ~= '' and ARGV[4] or nil }

@@ -21,6 +21,8 @@ export interface LockStore extends RunsScripts {
   };
   /** Calls `work` in the async context in which the pool was made, for what outlives the call that causes it. */
   inBackground<T>(work: () => T): T;
+  /** Runs a callback that closing the pool waits for. */
+  holdOpen<T>(work: () => Promise<T>): Promise<T>;
   /** Aborts when the pool begins to close. */
   readonly closing: AbortSignal;
 }

@@ -21,6 +21,8 @@ export interface CommandOptions {
   readonly timeoutMs?: number;
   /** What an error says instead of `timeoutMs`, where that is only what is left of the caller's time. */
   readonly wholeTimeoutMs?: number | undefined;
+  /** What is under way needs the command to end: it is let through while the pool closes. */
+  readonly whileClosing?: boolean;
   /** Counts only where the configuration of the pool prefers replicas. */
   readonly replicas?: ReplicaReads;
   /** Whether a command is refused while its server is known to be away; default: as the pool is configured. */
@@ -92,7 +94,7 @@ export class PoolCore {
   /** Sends a command on a lane. */
   submit(args: CommandArgs, transform: ReplyTransform | undefined, options: CommandOptions): Promise<unknown> {
     const { signal } = options;
-    const error = this.enter(signal);
+    const error = this.enter(signal, 1, options.whileClosing);
     if (error) return Promise.reject(error);
     const refusal = this.refuse(options);
     if (refusal) {
@@ -169,6 +171,11 @@ export class PoolCore {
   /** See {@link Intake.enter}. */
   enter(signal?: AbortSignal, count?: number, whileClosing?: boolean): LagoonError | undefined {
     return this.#intake.enter(signal, count, whileClosing);
+  }
+
+  /** See {@link Intake.hold}. */
+  hold(): () => void {
+    return this.#intake.hold();
   }
 
   /** Ends one piece of work that {@link enter} counted. */

@@ -26,6 +26,9 @@ export interface Deployment {
   /** Whether it was ever asked for a connection. */
   readonly used: boolean;
 
+  /** Counts a callback that {@link close} waits for, until the returned function is called. */
+  hold(): () => void;
+
   /** Sends a command on a lane. */
   submit(args: CommandArgs, transform: ReplyTransform | undefined, options: CommandOptions): Promise<unknown>;
 

@@ -15,8 +15,11 @@ export class Intake {
   readonly #code: string;
   readonly #most: number;
   #pending = 0;
+  #held = 0;
   /** As `closing` says, at a fraction of the cost of its getters. */
   #isClosing = false;
+  /** Closing waits for nothing any more. */
+  #isOver = false;
   #onIdle: (() => void) | undefined;
 
   /** @param most pieces of work that may be pending at once. */
@@ -31,9 +34,13 @@ export class Intake {
     return this.#pending;
   }
 
-  /** Counts `count` pieces of work as pending; returns why not, if the pool is closed, full, or the signal is aborted. */
+  /**
+   * Counts `count` pieces of work as pending; returns why not, if the pool is closed, full, or the signal is aborted.
+   *
+   * @param whileClosing what is under way needs it to end: it is let in until closing waits no longer.
+   */
   enter(signal?: AbortSignal, count = 1, whileClosing = false): LagoonError | undefined {
-    if (this.#isClosing && !whileClosing) return this.#closed();
+    if (this.#isClosing && (!whileClosing || this.#isOver)) return this.#closed();
     if (signal?.aborted) return aborted(signal);
     if (this.#pending + count > this.#most) {
       return new PoolOverloadedError(
@@ -47,7 +54,17 @@ export class Intake {
   /** Ends one piece of work that {@link enter} counted. */
   leave(): void {
     this.#pending--;
-    if (this.#pending === 0) this.#onIdle?.();
+    this.#look();
+  }
+
+  /** Counts a callback that closing waits for; it takes no room from commands. The returned function ends it. */
+  hold(): () => void {
+    this.#held++;
+    return () => {
+      // What it has asked for at the end is sent at the end of this turn.
+      if (this.#isClosing) setImmediate(() => this.#letGo());
+      else this.#letGo();
+    };
   }
 
   /** Stops intake, and waits at most `timeoutMs` for what is pending. Resolves to the reason for what is left. */
@@ -56,11 +73,21 @@ export class Intake {
     this.#isClosing = true;
     this.closing.abort(reason);
     await this.#idle(timeoutMs);
+    this.#isOver = true;
     return reason;
   }
 
+  #letGo(): void {
+    this.#held--;
+    this.#look();
+  }
+
+  #look(): void {
+    if (this.#pending === 0 && this.#held === 0) this.#onIdle?.();
+  }
+
   #idle(timeoutMs: number): Promise<void> {
-    if (this.#pending === 0) return Promise.resolve();
+    if (this.#pending === 0 && this.#held === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
       this.#onIdle = () => {

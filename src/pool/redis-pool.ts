@@ -355,6 +355,29 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     }
   }
 
+  /**
+   * Runs a callback that `engine.close()` waits for.
+   *
+   * @internal
+   */
+  async holdOpen<T>(work: () => Promise<T>): Promise<T> {
+    const letGo = this.#runtime.deployment.hold();
+    try {
+      return await work();
+    } finally {
+      letGo();
+    }
+  }
+
+  /**
+   * A view for what such a callback needs to end, which is let through while the engine closes.
+   *
+   * @internal
+   */
+  whileClosing(): this {
+    return this.#view({ whileClosing: true });
+  }
+
   /** @internal */
   send(args: CommandArgs, transform: ReplyTransform | undefined, rule: Rule | undefined): Promise<unknown> {
     const { deployment } = this.#runtime;

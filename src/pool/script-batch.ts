@@ -58,7 +58,7 @@ export class ScriptBatcher {
     this.#pacing = BatchPacing.of(core);
     this.#script = script;
     this.#most = most;
-    this.#options = scriptOptions(options);
+    this.#options = scriptOptions(script, options);
   }
 
   /** A call, and how it ended. An aborted one is not sent, or its reply is dropped if it was. */

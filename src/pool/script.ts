@@ -22,6 +22,8 @@ export interface ScriptDefinition<Reply> {
    * Where calls have come one at a time for a while, the first of a turn goes ahead of the others.
    */
   readonly batch?: number;
+  /** @internal What is under way needs its calls to end: they are let through while the pool closes. */
+  readonly whileClosing?: boolean;
   /** The arguments of most calls, if there are such: where all that share a script call have this very array, ARGV has none of it. */
   readonly usual?: readonly ScriptArgument[];
 }
@@ -154,8 +156,11 @@ export type ScriptTarget = Pick<PoolCore, 'config' | 'submit'>;
 const NOT_KNOWN = 'NOSCRIPT';
 
 /** The options of a command that calls a script. */
-export function scriptOptions({ replicas: _, ...options }: CommandOptions): CommandOptions {
-  return { ...options, expected: NOT_KNOWN };
+export function scriptOptions(
+  { whileClosing }: Pick<Script, 'whileClosing'>,
+  { replicas: _, ...options }: CommandOptions,
+): CommandOptions {
+  return { ...options, expected: NOT_KNOWN, ...(whileClosing && { whileClosing }) };
 }
 
 /** The command that calls a script, with keys and arguments as they are sent. */
@@ -210,7 +215,7 @@ export async function callAlone<Reply>(
   const allArgs = encodeArguments(args, shared ? encodeArguments(shared.args, []) : []);
   const { batch, transform = (own: unknown) => own as Reply } = script;
   const command = evalsha(script, allKeys, allArgs);
-  return evaluate(core, script, command, scriptOptions(options), (reply) =>
+  return evaluate(core, script, command, scriptOptions(script, options), (reply) =>
     transform(batch === undefined ? reply : onlyReply(reply, command)),
   );
 }

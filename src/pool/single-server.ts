@@ -43,6 +43,10 @@ export class SingleServer implements Deployment {
     return counts.opened > 0 || lastError !== undefined;
   }
 
+  hold(): () => void {
+    return this.#core.hold();
+  }
+
   submit(args: CommandArgs, transform: ReplyTransform | undefined, options: CommandOptions): Promise<unknown> {
     return this.#core.submit(args, transform, options);
   }

@@ -2,9 +2,10 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { ClosedError } from '../../src/index.js';
+import { Deferred } from '../../src/deferred.js';
+import { ClosedError, type Lock } from '../../src/index.js';
 import { engineOn, failure } from '../support/engine.js';
-import { useRedis } from '../support/redis.js';
+import { eventually, useRedis } from '../support/redis.js';
 import { lockerOn, newKey, waitersOf } from './support.js';
 
 const server = useRedis();
@@ -58,6 +59,75 @@ describe('engine.close()', () => {
       await engine.close();
       expect(await wait).toBeInstanceOf(ClosedError);
     }
+  });
+
+  test('lets a run come to its end, renews its lock meanwhile, and gives it back', async () => {
+    const near = lockerOn(server());
+    for (const lanes of [1, 3]) {
+      const key = newKey();
+      const engine = engineOn(server().address, { pool: { lanes } });
+      const begun = new Deferred<Lock>();
+      const end = new Deferred<string>();
+      const run = engine
+        .getRedis()
+        .getLocker()
+        .run(key, { ttl: 900 }, async (lock) => {
+          begun.resolve(lock);
+          return end.promise;
+        });
+      const lock = await begun.promise;
+      let closed = false;
+      const closing = engine.close().then(() => {
+        closed = true;
+      });
+      const { expiresAt } = lock;
+      await eventually(() => lock.expiresAt > expiresAt + 1_000);
+      expect([lock.held, closed]).toEqual([true, false]);
+      // What begins now is not let in.
+      expect(await failure(engine.getRedis().ping())).toBeInstanceOf(ClosedError);
+      expect(await failure(engine.getRedis().getLocker().obtain(newKey(), '1m'))).toBeInstanceOf(ClosedError);
+      end.resolve('done');
+      expect(await run).toBe('done');
+      await closing;
+      expect(await near.inspect(key)).toMatchObject({ held: false });
+    }
+  });
+
+  test('waits no longer for a run than its timeout, and lets no more through then', async () => {
+    const key = newKey();
+    const engine = engineOn(server().address);
+    const begun = new Deferred<Lock>();
+    const end = new Deferred<string>();
+    const run = engine
+      .getRedis()
+      .getLocker()
+      .run(key, { ttl: '1m' }, async (lock) => {
+        begun.resolve(lock);
+        return end.promise;
+      });
+    const lock = await begun.promise;
+    await engine.close({ timeout: 50 });
+    expect(await failure(lock.refresh('1m'))).toBeInstanceOf(ClosedError);
+    end.resolve('done');
+    expect(await run).toBe('done');
+    expect(await lockerOn(server()).inspect(key)).toMatchObject({ held: true });
+  });
+
+  test('lets a lock be released while it waits for something', async () => {
+    const key = newKey();
+    const engine = engineOn(server().address);
+    const lock = await engine.getRedis().getLocker().obtain(key, '1m');
+    const begun = new Deferred<void>();
+    const isolated = engine.getRedis().isolated(async (own) => {
+      begun.resolve();
+      await eventually(() => engine.getRedis().closing.aborted);
+      expect(await lock?.release()).toBe(true);
+      return own.ping();
+    });
+    await begun.promise;
+    await engine.close();
+    expect(await isolated).toBe('PONG');
+    expect(await lockerOn(server()).inspect(key)).toMatchObject({ held: false });
   });
 
   test('leaves nothing that keeps the process alive', async () => {

@@ -42,6 +42,7 @@ function storeOf(
     getPoolConfig: () => pool.getPoolConfig(),
     inBackground: (work) => pool.inBackground(work),
     closing: pool.closing,
+    holdOpen: (work) => pool.holdOpen(work),
     isolated: (fn, options) => pool.isolated(fn, options),
   } satisfies LockStore & Connections as LockStore & Connections;
 }

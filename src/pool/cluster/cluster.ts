@@ -57,6 +57,10 @@ export class Cluster implements Deployment {
     return this.#intake.background;
   }
 
+  hold(): () => void {
+    return this.#intake.hold();
+  }
+
   get used(): boolean {
     return this.#masters.used;
   }

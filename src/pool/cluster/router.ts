@@ -117,7 +117,7 @@ export class SlotRouter {
   /** Waits for `work`, at most until the deadline, an abort or the closing of the pool. */
   #until(route: Route, work: Promise<unknown>, error: unknown): Promise<void> {
     const { closing } = this.#intake;
-    const { signal } = route.options;
+    const { signal, whileClosing = false } = route.options;
     return new Promise((resolve, reject) => {
       const end = (settle: () => void) => {
         clearTimeout(timer);
@@ -125,12 +125,12 @@ export class SlotRouter {
         settle();
       };
       const onClose = () => end(() => reject(closing.signal.reason));
-      const stops = [whenAborted(closing.signal, onClose)];
+      const stops = whileClosing ? [] : [whenAborted(closing.signal, onClose)];
       const timer = Number.isFinite(route.deadline)
         ? setTimeout(() => end(() => reject(this.#late(route, error))), timeLeft(route))
         : undefined;
       if (signal) stops.push(whenAborted(signal, () => end(() => reject(aborted(signal)))));
-      if (closing.signal.aborted) return onClose();
+      if (closing.signal.aborted && !whileClosing) return onClose();
       if (signal?.aborted) return end(() => reject(aborted(signal)));
       work.then(
         () => end(resolve),

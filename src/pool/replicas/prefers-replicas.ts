@@ -39,6 +39,10 @@ export class PrefersReplicas implements Deployment {
     return this.#masters.background;
   }
 
+  hold(): () => void {
+    return this.#masters.hold();
+  }
+
   get used(): boolean {
     return this.#masters.used;
   }

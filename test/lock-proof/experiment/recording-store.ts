@@ -21,6 +21,7 @@ export function recording(pool: RedisPool, queued: (token: string) => void): Loc
     getPoolConfig: () => pool.getPoolConfig(),
     inBackground: (work) => pool.inBackground(work),
     closing: pool.closing,
+    holdOpen: (work) => pool.holdOpen(work),
     isolated: (fn, options) => pool.isolated(fn, options),
   };
 }
