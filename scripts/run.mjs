@@ -1,5 +1,5 @@
 /*
- * What `npm start`, `npm test`, `npm run test:soak`, `build`, `check` and `bench` run. Each sets up what it needs first, from a bare
+ * What `npm start`, `npm test`, `npm run test:all`, `test:soak`, `build`, `check` and `bench` run. Each sets up what it needs first, from a bare
  * clone on: dependencies, the built package, a redis-server. This file has no dependencies, as none may be there yet.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -22,6 +22,12 @@ const commands = {
     await prepare();
     await ensureRedis();
     await run(bin('vitest'), ['run', ...args]);
+  },
+
+  /** As `test`, with what takes long in full: every command and 10,000 invented lines beside three neighbours. */
+  async 'test:all'(args) {
+    process.env.LONG_TESTS = '1';
+    await commands.test(args);
   },
 
   /** Lets the experiments on the locks run for SOAK_DURATION instead of some seconds. */
