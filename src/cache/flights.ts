@@ -24,7 +24,7 @@ export interface Flight<T> {
   /** The load whose loader asked for it. */
   readonly parent: Flight<unknown> | undefined;
   /** The loads that its loader asked for, or that it waits for itself. */
-  readonly waitsFor: Set<Flight<unknown>>;
+  waitsFor: Set<Flight<unknown>> | undefined;
   /** Whether its loader was called. */
   called: boolean;
   /** Whether its loader has been called and is waited for. */
@@ -70,7 +70,7 @@ export class Flights {
       refreshed: false,
       abandon: undefined,
       parent,
-      waitsFor: new Set(),
+      waitsFor: undefined,
       called: false,
       loading: false,
     };
@@ -90,18 +90,21 @@ export class Flights {
   join<T>(flight: Flight<T>, signal: AbortSignal | undefined, waiter: Flight<unknown> | undefined): Promise<T> {
     flight.callers++;
     if (!signal && !waiter) return flight.promise;
-    waiter?.waitsFor.add(flight);
+    if (waiter) {
+      waiter.waitsFor ??= new Set();
+      waiter.waitsFor.add(flight);
+    }
     return new Promise((resolve, reject) => {
       const stop =
         signal &&
         whenAborted(signal, () => {
-          waiter?.waitsFor.delete(flight);
+          waiter?.waitsFor?.delete(flight);
           reject(aborted(signal));
           if (--flight.callers === 0) this.end(flight, aborted(signal));
         });
       const over = () => {
         stop?.();
-        waiter?.waitsFor.delete(flight);
+        waiter?.waitsFor?.delete(flight);
       };
       flight.promise.then(resolve, reject).finally(over);
     });

@@ -2,9 +2,6 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { RecursiveLoadError } from './errors.js';
 import type { Flight } from './flights.js';
 
-/** On Node 20 every promise of the process costs more while async contexts are followed: not longer than this without a loader. */
-const FOLLOWED_FOR_MS = 1_000;
-
 /** One for all caches of the process, as the loaders of one can ask another. */
 let contexts: AsyncLocalStorage<Flight<unknown>> | undefined;
 /** Loaders that are being called. */
@@ -34,10 +31,12 @@ export function leaveLoader(flight: Flight<unknown>): void {
   flight.loading = false;
   if (--loading > 0 || endsSoon) return;
   endsSoon = true;
-  setTimeout(() => {
+  // Before Node 24 every promise of the process costs more while contexts are followed; to begin and end that costs some µs, so not
+  // for each of the loaders of one turn of the event loop.
+  setImmediate(() => {
     endsSoon = false;
     if (loading === 0) contexts?.disable();
-  }, FOLLOWED_FOR_MS).unref();
+  });
 }
 
 /**
@@ -62,7 +61,7 @@ export function refuseRecursion(
 /** The load whose loader waits for this one. That loader may be over, or have ended its wait. */
 function waitingParent(load: Flight<unknown>): Flight<unknown> | undefined {
   const { parent } = load;
-  return parent?.loading && parent.waitsFor.has(load) ? parent : undefined;
+  return parent?.loading && parent.waitsFor?.has(load) ? parent : undefined;
 }
 
 /** Whether a load waits for another, directly or through more of them. Two loaders that ask for each other's keys do. */
@@ -73,7 +72,7 @@ export function leadsTo(from: Flight<unknown>, to: Flight<unknown>): boolean {
     if (load === to) return true;
     if (seen.has(load)) continue;
     seen.add(load);
-    open.push(...load.waitsFor);
+    if (load.waitsFor) open.push(...load.waitsFor);
   }
   return false;
 }

@@ -1,5 +1,6 @@
 import { RESP_TYPES } from 'redis';
 import { TransactionError } from '../errors.js';
+import { defineScript } from '../pool/script.js';
 import type { Codec } from './codec.js';
 import { Decoder } from './decoder.js';
 import type { Events } from './events.js';
@@ -16,6 +17,35 @@ export interface Look<T> {
   readonly read: Read<T> | undefined;
   readonly seen: Seen;
 }
+
+/** What Redis has of a key at one moment. */
+interface Said {
+  readonly stored: Stored | null;
+  /** The marks, as in {@link Marks}. */
+  readonly own: Stored | null;
+  readonly all: Stored | null;
+  /** How many ms the value has left. */
+  readonly ttl: number;
+}
+
+/*
+ * Reads a value, its marks and the time that it has left. Shared: the mark of all. Per call: key, its mark. Returns value, mark, mark of
+ * all, and what PTTL says.
+ */
+const readWithTtl = defineScript<[Stored | null, Stored | null, Stored | null, number]>({
+  keys: 2,
+  args: 0,
+  batch: 64,
+  lua: `
+local replies, now = {}, redis.call('MGET', unpack(KEYS))
+for i = 1, (#KEYS - 1) / 2 do
+  local value, ttl = now[i * 2], redis.call('PTTL', KEYS[i * 2])
+  replies[i] = { value, now[i * 2 + 1], now[1], ttl }
+  -- What is there although MGET did not find it is of another type, and GET says so.
+  if not value and ttl ~= -2 then replies[i] = redis.pcall('GET', KEYS[i * 2]) end
+end
+return replies`,
+});
 
 /** The values in Redis. What is read from it goes to the local tier too, if there is one. */
 export class Remote<T> {
@@ -192,15 +222,22 @@ export class Remote<T> {
     try {
       const reader = within(this.#store, timeoutMs);
       const name = this.keyOf(key);
-      const names = marks ? [name, marks.own, marks.all] : [name];
       let sentAt = performance.now();
-      let said = await (withTtl || fetch ? askWithTtl(reader, names) : ask(reader, names));
-      if (said.ttl === undefined && said.found[0] && hasGrace(said.found[0])) {
-        sentAt = performance.now();
-        said = await askWithTtl(reader, names);
+      let said: Said | undefined;
+      let stored: Stored | null = null;
+      let own: Stored | null = null;
+      let all: Stored | null = null;
+      if (withTtl || fetch) said = await this.#askWithTtl(reader, key, name);
+      else {
+        if (marks) [stored = null, own = null, all = null] = await reader.mGet([name, marks.own, marks.all]);
+        else stored = await reader.get(name);
+        if (stored !== null && hasGrace(stored)) {
+          sentAt = performance.now();
+          said = await this.#askWithTtl(reader, key, name);
+        }
       }
-      const { found, ttl } = said;
-      const [stored = null, own = null, all = null] = found;
+      if (said) ({ stored, own, all } = said);
+      const ttl = said?.ttl;
       const decoded = stored === null ? undefined : this.#decoder.read(key, stored, sentAt, ttl, timeoutMs);
       // Most need no further question, and no further step.
       read = decoded instanceof Promise ? await decoded : decoded;
@@ -209,30 +246,23 @@ export class Remote<T> {
       this.local?.end(key, fetch, read);
     }
   }
-}
 
-/** What Redis has under some names, and how many ms the first of them has left if it was asked. */
-interface Said {
-  readonly found: readonly (Stored | null)[];
-  readonly ttl: number | undefined;
-}
-
-async function ask(reader: CacheStore, names: readonly string[]): Promise<Said> {
-  const [name = ''] = names;
-  const found = names.length === 1 ? [await reader.get(name)] : await reader.mGet([...names]);
-  return { found, ttl: undefined };
-}
-
-/** In one step: a value that is stored in between must not get the time that another has left. */
-async function askWithTtl(reader: CacheStore, names: readonly string[]): Promise<Said> {
-  const [name = ''] = names;
-  const multi = reader.multi();
-  const reading = names.length === 1 ? multi.get(name) : multi.mGet([...names]);
-  const [found, ttl] = (await orReplyError(reading.pTTL(name).exec())) as unknown as [
-    Stored | (Stored | null)[],
-    number,
-  ];
-  return { found: Array.isArray(found) ? found : [found], ttl };
+  /** What is stored, with its marks and the time that it has left, in one step: a value that is replaced must not get the other's time. */
+  async #askWithTtl(reader: CacheStore, key: string, name: string): Promise<Said> {
+    const { own, all, shared } = this.#marks.namesOf(key);
+    if (!this.#codec.binary) {
+      const [stored, ownMark, allMark, ttl] = await reader.runScript(readWithTtl, [name, own], [], shared);
+      return { stored, own: ownMark, all: allMark, ttl };
+    }
+    // Scripts reply with text.
+    const reading = reader.multi().get(name).mGet([own, all]).pTTL(name).exec();
+    const [stored, [ownMark = null, allMark = null], ttl] = (await orReplyError(reading)) as unknown as [
+      Stored | null,
+      (Stored | null)[],
+      number,
+    ];
+    return { stored, own: ownMark, all: allMark, ttl };
+  }
 }
 
 /** A transaction that was executed fails as the command in it that failed. */

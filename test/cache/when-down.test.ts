@@ -60,7 +60,7 @@ test("whenDown 'load' loads, too, if the lock of a refresh that is waited for ca
   );
   const options = { ttl: '1m', grace: '1m', lock: true } as const;
   await cache.put('k', 'stale', { ttl: 1, grace: '1m' });
-  const locking = gate.holdCommand('EVALSHA');
+  const locking = gate.holdCommand('EVALSHA', `lagoon:load:${name('k')}`);
   await eventually(async () => {
     expect(await cache.getOrSet('k', () => 'refreshed', options)).toBe('stale');
     expect(cache.stats().staleServes).toBe(1);

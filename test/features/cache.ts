@@ -55,6 +55,10 @@ export function cache(site: Site): void {
     expect(await here.get('user:17')).toBeUndefined();
     expect(await here.get('user:27')).toBe(27);
     expect(await here.clear()).toBe(89);
+    await here.putMany(keys.map((key, i) => [key, i]));
+    expect(await elsewhere.remove([...keys.slice(50), 'none', 'user:*'])).toBe(150);
+    expect(await here.getMany(['user:49', 'user:50'])).toEqual([49, undefined]);
+    expect(await here.clear()).toBe(50);
     expect(await here.keys()).toEqual([]);
   });
 
