@@ -142,8 +142,12 @@ export class ClosedError extends LagoonError {
 
 /** The caller's `AbortSignal` ended the operation; `cause` is the signal's reason. */
 export class AbortError extends LagoonError {
-  constructor(message: string, options?: ErrorOptions) {
+  /** `true` if a command had been written, so that Redis may have executed it or may yet do so. What a lock was granted is given back. */
+  readonly mayHaveBeenExecuted: boolean;
+
+  constructor(message: string, options?: ErrorOptions & { mayHaveBeenExecuted?: boolean }) {
     super('ABORT_ERR', message, options);
+    this.mayHaveBeenExecuted = options?.mayHaveBeenExecuted ?? false;
   }
 }
 
@@ -213,7 +217,8 @@ export function isUnavailable(error: unknown): boolean {
 
 /** Whether Redis may have executed what ended with this error, or may yet do so. */
 export function mayHaveBeenExecuted(error: unknown): boolean {
-  return (error instanceof ConnectionError || error instanceof CommandTimeoutError) && error.mayHaveBeenExecuted;
+  const says = [ConnectionError, CommandTimeoutError, AbortError].some((type) => error instanceof type);
+  return says && (error as AbortError).mayHaveBeenExecuted;
 }
 
 /** Whether the server took the password of a user who may not do what connecting needs: that is a refusal, and no outage. */

@@ -47,7 +47,9 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** The error of an operation that its caller's signal ended. */
-export function aborted(signal: AbortSignal): AbortError {
-  return new AbortError('The operation was aborted by its signal', { cause: signal.reason });
+/** The error of an operation that its caller's signal ended; `mayHaveBeenExecuted`: of a command that was written. */
+export function aborted(signal: AbortSignal, mayHaveBeenExecuted = false): AbortError {
+  const fate = mayHaveBeenExecuted ? '; the command may have been executed' : '';
+  const message = `The operation was aborted by its signal${fate}`;
+  return new AbortError(message, { cause: signal.reason, mayHaveBeenExecuted });
 }

@@ -216,7 +216,11 @@ export class PoolCore {
 /** Ends `commands` for their caller when `signal` aborts. */
 export function abortWith(signal: AbortSignal, commands: readonly PendingCommand[], sender: Sender): void {
   const stop = whenAborted(signal, () => {
-    for (const command of commands) sender.abandon(command, aborted(signal));
+    for (const command of commands) {
+      // What follows the written beginning of a transaction is written too.
+      const sent = command.written || command.chain?.written === true;
+      sender.abandon(command, aborted(signal, sent));
+    }
   });
   commands.at(-1)?.promise.then(stop, stop);
 }

@@ -215,8 +215,9 @@ export class ScriptBatcher {
     const { settle, fail } = call;
     const stop = whenAborted(signal, () => {
       call.over = true;
-      if (this.#batches.includes(batch)) this.#remove(batch, call);
-      fail(aborted(signal));
+      const waits = this.#batches.includes(batch);
+      if (waits) this.#remove(batch, call);
+      fail(aborted(signal, !waits));
     });
     call.settle = (reply) => {
       stop();

@@ -140,7 +140,7 @@ describe('a view of a pool', () => {
       // There is no connection yet, so it cannot have been sent.
       const attempts = [pool.withAbortSignal(controller.signal).set('v:waiting', '1'), pool.set('v:other', '1')];
       controller.abort();
-      expect(await failure(attempts[0] as Promise<unknown>)).toBeInstanceOf(AbortError);
+      expect(await failure(attempts[0] as Promise<unknown>)).toMatchObject({ mayHaveBeenExecuted: false });
       expect(await attempts[1]).toBe('OK');
       expect(await pool.exists('v:waiting')).toBe(0);
       expect(pool.stats().pending).toBe(0);
@@ -152,12 +152,19 @@ describe('a view of a pool', () => {
       await redis().freeze();
       const controller = new AbortController();
       const view = pool.withAbortSignal(controller.signal);
-      const attempts = [view.get('v:k'), view.multi().get('v:k').exec(), view.sendCommand(['GET', 'v:k'])];
+      const batched = defineScript({ lua: `return redis.call('GET', KEYS[1])`, keys: 1, args: 0, batch: 8 });
+      const attempts = [
+        view.get('v:k'),
+        view.multi().get('v:k').exec(),
+        view.sendCommand(['GET', 'v:k']),
+        view.runScript(batched, ['v:k']),
+      ];
       const others = [pool.echo('1'), pool.multi().echo('2').exec(), pool.echo('3')];
       await new Promise((resolve) => setTimeout(resolve, 20));
       controller.abort();
       for (const error of await Promise.all(attempts.map((attempt) => failure(attempt)))) {
         expect(error).toBeInstanceOf(AbortError);
+        expect(error).toMatchObject({ mayHaveBeenExecuted: true });
       }
       await redis().thaw();
       // The replies to what was aborted are still counted: nobody gets that of another.
