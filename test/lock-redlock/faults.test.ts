@@ -198,3 +198,62 @@ describe('a majority of the pools', () => {
     await eventually(async () => (await countKeys(some(3), 'job')) === 0);
   });
 });
+
+describe('releases that a server does not answer', () => {
+  test('are one at a time for each resource, however many tries there were', async () => {
+    const engine = await engineOver(some(3), { commandTimeout: '10s' });
+    const redlock = engine.getRedlock(THREE, { retryCount: 20, retryDelay: 5, tryTimeout: 20 });
+    await (await redlock.lock('warm', '1m')).release();
+    const theirs = await redlock.lock('job', '1m');
+    await servers()[0]?.freeze();
+    for (let i = 0; i < 2; i++) expect(await failure(redlock.lock('job', '1m'))).toBeInstanceOf(LockNotObtainedError);
+    await eventually(() => engine.getRedis('p1').stats().pending === 0);
+    // A last question may not be over yet.
+    expect(engine.getRedis('p0').stats().pending).toBeLessThanOrEqual(2);
+    await servers()[0]?.thaw();
+    expect(await theirs.release()).toBe(true);
+    await eventually(async () => (await countKeys(some(3), 'job')) === 0);
+  });
+
+  test('end when the lock is over', async () => {
+    const [proxy, places] = await behindProxy();
+    const engine = await engineOver(places, { commandTimeout: '200ms' });
+    const redlock = engine.getRedlock(THREE, { retryCount: Number.POSITIVE_INFINITY, retryDelay: 10, tryTimeout: 100 });
+    const lock = await redlock.lock('job', '2s');
+    proxy.blackhole(true);
+    expect(await lock.release()).toBe(true);
+    let sent = 0;
+    engine.registerQueryLogger(() => void sent++, { pools: ['p0'] });
+    await eventually(() => sent > 1);
+    await eventually(() => performance.now() > lock.expiresAt + 500);
+    const { pending } = engine.getRedis('p0').stats();
+    const before = sent;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect([pending, sent - before]).toEqual([0, 0]);
+  });
+});
+
+test('a release that failed can be made again, by the lock and by the name of its resource', async () => {
+  const engine = await engineOver(some(3), { commandTimeout: '300ms' });
+  const redlock = engine.getRedlock(THREE, { retryCount: 0, tryTimeout: '100ms' });
+  const locks = [await redlock.lock('job', '1m'), await redlock.lock('other', '1m')] as const;
+  await eventually(async () => (await countKeys(some(3), 'job')) === 3);
+  await Promise.all(some(2).map((server) => server.freeze()));
+  const failed = [locks[0].release(), locks[0].release(), redlock.unlock('other')].map(failure);
+  for (const error of await Promise.all(failed)) expect(error).toBeInstanceOf(RedlockError);
+  expect(locks[0].held).toBe(false);
+  // What they have not executed by now they never will.
+  await Promise.all(some(2).map((server) => server.kill()));
+  await Promise.all(some(2).map((server) => server.restart()));
+  for (const server of some(2)) {
+    for (const lock of locks) await server.cli('SET', lock.resource as string, `${lock.token}#1`, 'PX', '60000');
+  }
+  await eventually(async () => (await Promise.all(THREE.map((code) => engine.getRedis(code).ping()))).length === 3);
+  const again = [locks[0].release(), locks[0].release()];
+  expect(await Promise.all(again)).toEqual([true, false]);
+  expect(await redlock.unlock('other')).toBe(true);
+  expect(await redlock.unlock('other')).toBe(false);
+  expect(await locks[0].release()).toBe(false);
+  expect(await countKeys(some(3), 'job')).toBe(0);
+  expect(await countKeys(some(3), 'other')).toBe(0);
+});

@@ -1,12 +1,10 @@
 import type { RedisArgument } from 'redis';
-import { ClosedError, ReplyError } from '../../errors.js';
-import { log } from '../../observe/debug.js';
 import { randomToken } from '../claim.js';
 import { checkKeys } from '../keys.js';
 import type { RedlockTiming } from './options.js';
 import { type Ballot, count, type Quorum, type Tally } from './quorum.js';
+import type { Releases } from './releases.js';
 import { type RedlockPool, Share } from './share.js';
-import { delayOf, pause } from './timing.js';
 
 /** How long a release waits for the last pools when the others have decided: long enough for those that are well. */
 const PATIENCE_MS = 100;
@@ -16,6 +14,7 @@ export interface AttemptContext {
   readonly pools: readonly RedlockPool[];
   readonly quorum: Quorum;
   readonly timing: RedlockTiming;
+  readonly releases: Releases;
   /** Aborts when the engine begins to close. */
   readonly closing: AbortSignal;
 }
@@ -55,29 +54,8 @@ export class Attempt {
   release(enough: (tally: Tally) => boolean): Promise<Tally> {
     // No key of this attempt is left after it.
     const over = performance.now() + this.#ttlMs;
-    const ballots = this.#ballots((share) => {
-      const answer = share.release(msUntil(over));
-      answer.catch((error) => this.#releaseAgain(share, over, error));
-      return answer;
-    });
+    const ballots = this.#ballots((share) => this.#context.releases.release(share, over));
     return count(ballots, enough, Math.min(PATIENCE_MS, this.#tryTimeoutMs));
-  }
-
-  async #releaseAgain(share: Share, over: number, failure: Error): Promise<void> {
-    const { timing, closing } = this.#context;
-    let error = failure;
-    // "Not held" is an answer, and final; so is an error that Redis answers with.
-    for (let retries = timing.retryCount; retries > 0 && mayPass(error); retries--) {
-      try {
-        await pause(delayOf(timing), closing);
-        if (performance.now() >= over) return;
-        await share.release(msUntil(over));
-        return;
-      } catch (again) {
-        error = again as Error;
-      }
-    }
-    log.lock('%s: a share of a Redlock cannot be released and ends with its expiry: %s', share.pool, error.message);
   }
 
   #ask(question: (share: Share) => Promise<boolean>): Promise<Tally> {
@@ -88,12 +66,4 @@ export class Attempt {
   #ballots(question: (share: Share) => Promise<boolean>): Ballot[] {
     return this.#shares.map((share) => ({ pool: share.pool, answer: question(share) }));
   }
-}
-
-function mayPass(error: Error): boolean {
-  return !(error instanceof ReplyError || error instanceof ClosedError);
-}
-
-function msUntil(moment: number): number {
-  return Math.max(1, Math.ceil(moment - performance.now()));
 }

@@ -72,12 +72,12 @@ export class RedlockLock implements AsyncDisposable {
   /**
    * Gives the lock back at every pool, also where obtaining it failed or timed out.
    *
-   * @returns whether it was still held at a quorum of them; `false` when called again.
+   * @returns whether it was still held at a quorum of them; `false` when called again, unless it had failed: then it is tried again.
    * @throws {RedlockError} if too few pools could be asked. Where it could not be released this is tried again in the background,
    *   `retryCount` times at most; else it ends with its expiry.
    */
   release(): Promise<boolean> {
-    if (this.#releasing) return this.#releasing.then(() => false);
+    if (this.#releasing) return this.#releaseAgain(this.#releasing);
     this.#releasing = this.#release();
     return this.#releasing;
   }
@@ -106,11 +106,23 @@ export class RedlockLock implements AsyncDisposable {
     return this.held;
   }
 
+  #releaseAgain(before: Promise<boolean>): Promise<boolean> {
+    const tryAgain = () => {
+      // Another call may have begun to try again.
+      if (this.#releasing === before) this.#releasing = this.#release();
+      else return this.release();
+      return this.#releasing;
+    };
+    return before.then(() => false, tryAgain);
+  }
+
   async #release(): Promise<boolean> {
     const { quorum } = this.#context;
-    this.#forget(this);
     const tally = await this.#attempt.release((heard) => quorum.decided(heard));
-    if (quorum.decided(tally)) return quorum.reached(tally);
+    if (quorum.decided(tally)) {
+      this.#forget(this);
+      return quorum.reached(tally);
+    }
     throw new RedlockError(
       `It is not known whether the Redlock ${name(this)} was released, too few pools answered`,
       tally.failures,

@@ -11,6 +11,7 @@ import { createHeldLocks, type HeldLocks } from './held-locks.js';
 import { type RedlockOptions, resolveStore, resolveTiming } from './options.js';
 import { Quorum, type Tally } from './quorum.js';
 import { RedlockLock } from './redlock-lock.js';
+import { Releases } from './releases.js';
 import type { RedlockPool } from './share.js';
 import { checkedTtl, delayOf, expiryOf, pause } from './timing.js';
 
@@ -31,7 +32,9 @@ export class Redlock<Names extends string = string> {
     refuseSamePlace(pools);
     const { closing } = first;
     this.codes = pools.map((pool) => pool.getPoolConfig().code as Names);
-    this.#context = { pools, quorum: new Quorum(pools.length), timing: resolveTiming(options), closing };
+    const timing = resolveTiming(options);
+    const releases = new Releases(timing, closing);
+    this.#context = { pools, quorum: new Quorum(pools.length), timing, releases, closing };
     this.#held = createHeldLocks(resolveStore(options.store), closing);
   }
 

@@ -2,6 +2,7 @@ import type { RedisArgument } from 'redis';
 import type { Duration } from '../../duration.js';
 import { tagOfKeys } from '../book.js';
 import type { Claim } from '../claim.js';
+import { nameOf } from '../keys.js';
 import { givenBack, type ReleaseReply } from '../replies.js';
 import { Requests, replyTo } from '../requests.js';
 import type { LockStore } from '../store.js';
@@ -24,14 +25,19 @@ const NO_CHANNEL = '';
 export class Share {
   /** The pool's code. */
   readonly pool: string;
+  /** The same for all shares of a resource at a pool. */
+  readonly place: string;
   readonly #pool: RedlockPool;
   readonly #claim: Claim;
   /** Settles when Redis has said whether it gives the lock, or is not waited for any more. */
   #asked: Promise<unknown> = Promise.resolve();
+  /** Whether it was held when it was released. */
+  #released = false;
 
   constructor(pool: RedlockPool, resource: RedisArgument, token: string, ttlMs: number) {
     this.pool = pool.getPoolConfig().code;
     this.#pool = pool;
+    this.place = `${this.pool} ${nameOf(resource)}`;
     const tag = tagOfKeys(pool, [resource]);
     this.#claim = {
       keys: [resource],
@@ -64,10 +70,12 @@ export class Share {
   /** Whether the lock was held there, and is not any more. Never sent ahead of the question whether the pool gives it. */
   async release(timeoutMs: number): Promise<boolean> {
     await this.#asked;
+    if (this.#released) return true;
     const { commandTimeout } = this.#pool.getPoolConfig();
     const pool = timeoutMs < commandTimeout ? this.#pool.withTimeout(timeoutMs) : this.#pool;
     const reply = await replyTo<ReleaseReply>((call) => requests(pool).release(this.#claim, undefined, call));
-    return givenBack(reply)[0] === 1;
+    this.#released = givenBack(reply)[0] === 1;
+    return this.#released;
   }
 }
 
