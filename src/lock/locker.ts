@@ -8,7 +8,7 @@ import { tagOfKeys } from './book.js';
 import { type Claim, type ClaimKind, type Held, isNotOver, randomToken } from './claim.js';
 import { LockNotObtainedError } from './errors.js';
 import { FirstAttempts } from './first-attempts.js';
-import { checkKeys } from './keys.js';
+import { checkKeys, checkWellFormed } from './keys.js';
 import { Lock, type LockOwner } from './lock.js';
 import { Mutex } from './mutex.js';
 import type { ObtainOptions, ObtainsKind, WaitTimeout } from './obtain.js';
@@ -246,6 +246,8 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
     const token = drawn ? randomToken() : chosen;
     if (typeof token !== 'string' || token === '') throw new InvalidArgumentError('token must be a non-empty string');
     if (typeof metadata !== 'string') throw new InvalidArgumentError('metadata must be a string');
+    if (!drawn) checkWellFormed(token, 'token');
+    if (metadata !== '') checkWellFormed(metadata, 'metadata');
     checkKeys(keys);
     const ttlMs = positiveMs(ttl, 'ttl');
     const tag = tagOfKeys(this.#store, keys);

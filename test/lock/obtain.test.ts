@@ -417,3 +417,25 @@ describe('the locks of a pool', () => {
     expect(locks.map((lock) => lock !== null)).toEqual(locks.map((_, i) => i === 0));
   });
 });
+
+test('text that is no Unicode is refused, as it would be the same as other such text in Redis', async () => {
+  const locker = lockerOn(server());
+  const half = 'user:\ud800';
+  for (const attempt of [
+    () => locker.obtain(half, '1m'),
+    () => locker.obtain([newKey(), half], '1m'),
+    () => locker.tryLock(half, '1m'),
+    () => locker.run(half, { ttl: '1m' }, () => undefined),
+    () => locker.semaphore(half, 1).obtain('1m'),
+    () => locker.readWriteLock(half).obtainRead('1m'),
+    () => locker.inspect(half),
+    () => locker.obtain(newKey(), '1m', 0, { token: half }),
+    () => locker.obtain(newKey(), '1m', 0, { metadata: half }),
+  ]) {
+    const error = await failure(attempt());
+    expect(error).toBeInstanceOf(InvalidArgumentError);
+    expect(error?.message).toContain('surrogate');
+  }
+  expect(await locker.obtain(Buffer.from(half), '1m')).not.toBeNull();
+  expect(await locker.obtain('user:\ud83d\ude00', '1m')).not.toBeNull();
+});
