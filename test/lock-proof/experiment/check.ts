@@ -137,9 +137,8 @@ function* endlessWaits({ attempts, faults }: History, { settleMs }: Allowances):
 function* earlyNulls({ attempts }: History): Iterable<string> {
   for (const attempt of attempts) {
     if (attempt.outcome !== 'null' || attempt.endedAt === undefined) continue;
-    // Timers may fire a millisecond early.
     const took = attempt.endedAt - attempt.askedAt;
-    if (took < attempt.waitMs - 2) yield `${show(attempt)} gave up after ${took.toFixed(0)} ms`;
+    if (took < attempt.waitMs) yield `${show(attempt)} gave up after ${took.toFixed(1)} ms`;
   }
 }
 

@@ -70,9 +70,9 @@ async function work(loop: number): Promise<void> {
 async function attempt(id: string, plan: Plan): Promise<void> {
   const { keys, ttlMs, abortMs } = plan;
   const waitMs = Math.min(plan.waitMs, abortMs ?? Number.POSITIVE_INFINITY);
-  const signal = abortMs === undefined ? {} : { signal: AbortSignal.timeout(abortMs) };
   note({ id, worker: orders.worker, keys, waitMs, ttlMs, askedAt: now() });
-  const options = { token: id, ...signal };
+  // Behind that note, from which the time to wait is counted.
+  const options = { token: id, ...(abortMs !== undefined && { signal: abortAfter(abortMs) }) };
   let obtained = false;
   try {
     if (plan.how === 'run') {
@@ -99,6 +99,18 @@ async function attempt(id: string, plan: Plan): Promise<void> {
       note({ id, outcome: 'null', endedAt: at });
     } else note({ id, outcome: 'error', error: `${name}: ${message}`, endedAt: at });
   }
+}
+
+/** Aborts after so many ms, and not before: timers go by a clock that is some ms behind on a busy machine. */
+function abortAfter(ms: number): AbortSignal {
+  const abort = new AbortController();
+  const at = now() + ms;
+  const watch = () => {
+    if (now() >= at) abort.abort();
+    else setTimeout(watch, Math.ceil(at - now()));
+  };
+  watch();
+  return abort.signal;
 }
 
 async function hold(id: string, plan: Plan, lock: Lock): Promise<void> {
