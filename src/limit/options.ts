@@ -2,7 +2,8 @@ import { inspect } from 'node:util';
 import { type Duration, positiveMs } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
 import { checkOptions, type OptionTable } from '../options.js';
-import { checkCount, checkWellFormed, type RateLimitRule, type ResolvedRule, resolveRule } from './quota.js';
+import { checkWellFormed } from '../well-formed.js';
+import { checkCount, type RateLimitRule, type ResolvedRule, resolveRule } from './quota.js';
 
 /**
  * What to answer while Redis cannot be asked. `'throw'`: the error. `'allow'` and `'deny'`: that. `'local'`: what a limiter of this

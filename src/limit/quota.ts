@@ -105,25 +105,6 @@ export function checkCount(value: number, name: string, remedy = ''): void {
 }
 
 /** Not yet in TypeScript's library for ES2023; every supported Node has it. */
-interface WellFormed {
-  isWellFormed(): boolean;
-}
-
-/**
- * Refuses a string with a lone surrogate: Redis would store it as U+FFFD, like any other lone surrogate, so that different
- * strings counted as one.
- *
- * @throws {InvalidArgumentError} if it has one.
- */
-export function checkWellFormed(text: string, name: string): void {
-  if (!(text as string & WellFormed).isWellFormed()) {
-    throw new InvalidArgumentError(
-      `${name} must be well-formed Unicode, and this has half of a surrogate pair; encode it first, with ` +
-        "Buffer.from(text, 'utf16le').toString('base64') for one",
-    );
-  }
-}
-
 /**
  * A duration in µs.
  *
