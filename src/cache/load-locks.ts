@@ -1,7 +1,9 @@
+import { startTimer } from '../async/timers.js';
 import { AbortError, CommandTimeoutError } from '../errors.js';
 import type { Lock } from '../lock/lock.js';
 import type { ReadWriteLock } from '../lock/read-write-lock.js';
 import { log } from '../observe/debug.js';
+import { withEither } from '../pool/abort.js';
 import type { CacheStore } from './store.js';
 
 /** The lock of a load expires so soon after its process has died. */
@@ -98,10 +100,14 @@ async function inTime(
   signal: AbortSignal,
   timeoutMs: number,
 ): Promise<Lock | null> {
+  const late = new AbortController();
+  const timer = startTimer(() => late.abort(), timeoutMs).unref();
   try {
-    return await obtain(AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]));
+    return await withEither([signal, late.signal], obtain);
   } catch (error) {
     if (!(error instanceof AbortError) || signal.aborted) throw error;
     throw new CommandTimeoutError(`The lock of a load was not answered within ${timeoutMs} ms`, timeoutMs, true);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -1,5 +1,6 @@
+import { sleep } from '../async/timers.js';
 import { ClosedError, ReplyError } from '../errors.js';
-import { aborted, whenAborted } from './abort.js';
+import { aborted, whenAborted, withEither } from './abort.js';
 import type { CommandOptions, PoolCore } from './core.js';
 import type { Lease } from './lease.js';
 import type { Link } from './link.js';
@@ -54,9 +55,9 @@ async function endable<T>(
   options: CommandOptions,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const signal = options.signal ? AbortSignal.any([options.signal, core.closing.signal]) : core.closing.signal;
   try {
-    return await work(signal);
+    const closing = core.closing.signal;
+    return await (options.signal ? withEither([options.signal, closing], work) : work(closing));
   } catch (failure) {
     // Closing the pool ends what waits the way an abort does, but it is not the caller's abort.
     throw core.closing.signal.aborted && !options.signal?.aborted ? closed(core, failure) : failure;
@@ -129,7 +130,7 @@ async function unblock(
       if (failure) throw failure;
       if ((await unblocking.promise) === 1) return;
       if (performance.now() >= giveUpAt) throw new Error('the server does not know the connection as blocked');
-      await new Promise((resolve) => setTimeout(resolve, delay));
+      await sleep(delay);
     }
   } catch {
     // The server cannot be told (no permission, no connection, no answer): closing the connection ends the command as well.

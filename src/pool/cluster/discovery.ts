@@ -2,6 +2,7 @@ import { type RedisClientOptions, RedisCluster, type RedisClusterOptions } from 
 import { formatEndpoint, parseNode, REDIS_PORT } from '../../config/address.js';
 import type { Endpoint, ResolvedPool } from '../../config/types.js';
 import { ConnectionError } from '../../errors.js';
+import { withEither } from '../abort.js';
 import { attempt } from '../topology/attempt.js';
 import { credentials, socketOptions } from '../topology/connect.js';
 import { TopologyError } from '../topology/topology-error.js';
@@ -34,8 +35,8 @@ export async function discover(
       nodes.map(async (node) => {
         try {
           // A signal for each: their sockets all listen to it.
-          return await attempt(pool, node, AbortSignal.any([signal, answered.signal]), (ending) =>
-            ask(pool, node, ending),
+          return await withEither([signal, answered.signal], (either) =>
+            attempt(pool, node, either, (ending) => ask(pool, node, ending)),
           );
         } catch (error) {
           problems.push([formatEndpoint(node), error as Error]);

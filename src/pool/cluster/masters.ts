@@ -1,9 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { startInterval, startTimer } from '../../async/timers.js';
 import { formatEndpoint } from '../../config/address.js';
 import type { Endpoint, ResolvedPool } from '../../config/types.js';
 import { ConnectionError, type LagoonError } from '../../errors.js';
 import { log } from '../../observe/debug.js';
 import type { QueryLog } from '../../observe/query-log.js';
+import { pause, withEither } from '../abort.js';
 import { PoolCore } from '../core.js';
 import type { Intake } from '../intake.js';
 import { standalone } from '../topology/standalone.js';
@@ -112,7 +113,7 @@ export class Masters {
   refresh(): Promise<void> {
     if (this.#ended.signal.aborted) return Promise.resolve();
     this.#refreshing ??= this.#intake.background.runInAsyncScope(() => {
-      this.#watch ??= setInterval(() => this.#look(), WATCH_MS).unref();
+      this.#watch ??= startInterval(() => this.#look(), WATCH_MS).unref();
       return this.#refresh().finally(() => {
         this.#refreshing = undefined;
       });
@@ -130,15 +131,17 @@ export class Masters {
     const { signal } = this.#ended;
     const { connectTimeoutMs, code } = this.#config;
     const wait = this.#refreshedAt + PAUSE_MS - performance.now();
-    if (wait > 0) await sleep(wait, undefined, { ref: false, signal }).catch(() => undefined);
+    if (wait > 0) await pause(wait, signal);
     if (signal.aborted) return;
     const late = new AbortController();
-    const timer = setTimeout(
+    const timer = startTimer(
       () => late.abort(new ConnectionError(`no answer within ${connectTimeoutMs} ms`, false)),
       connectTimeoutMs,
     ).unref();
     try {
-      const map = await discover(this.#config, this.#candidates(), AbortSignal.any([signal, late.signal]));
+      const map = await withEither([signal, late.signal], (either) =>
+        discover(this.#config, this.#candidates(), either),
+      );
       if (!signal.aborted) this.#apply(map);
     } catch (error) {
       this.#problem = failure(code, error as LagoonError);

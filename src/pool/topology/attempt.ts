@@ -1,6 +1,8 @@
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { startTimer } from '../../async/timers.js';
 import type { Endpoint, ResolvedPool } from '../../config/types.js';
+import { withEither } from '../abort.js';
 import { explainRefusal, type Identity, identityOf, speaksNoTls, withoutQuotation } from './refusal.js';
 import { TopologyError } from './topology-error.js';
 
@@ -27,14 +29,14 @@ export async function attempt<T>(
 ): Promise<T> {
   const ending = new AbortController();
   const known = identity.passwordOption === 'password' ? proven.servers : proven.sentinels;
-  const asking = identity.tls && !known.has(pool) ? setTimeout(askInPlainText, SILENCE_MS).unref() : undefined;
+  const asking = identity.tls && !known.has(pool) ? startTimer(askInPlainText, SILENCE_MS).unref() : undefined;
   async function askInPlainText() {
     if (await speaksPlainText(endpoint, signal)) {
       ending.abort(new TopologyError(speaksNoTls(identity)));
     }
   }
   try {
-    const opened = await open(AbortSignal.any([signal, ending.signal]));
+    const opened = await withEither([signal, ending.signal], open);
     known.add(pool);
     return opened;
   } catch (error) {
@@ -86,7 +88,7 @@ function probe(
       resolve(answer);
     };
     const stop = () => settle(false);
-    const timer = setTimeout(stop, PROBE_MS);
+    const timer = startTimer(stop, PROBE_MS);
     signal.addEventListener('abort', stop, { once: true });
     listen(socket, settle);
     socket.on('error', stop);

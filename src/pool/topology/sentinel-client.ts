@@ -1,4 +1,5 @@
 import { ErrorReply } from 'redis';
+import { startTimer } from '../../async/timers.js';
 import { formatEndpoint } from '../../config/address.js';
 import type { Endpoint, ResolvedPool, ResolvedTopology } from '../../config/types.js';
 import { ConnectionError } from '../../errors.js';
@@ -79,7 +80,7 @@ export class SentinelClient {
   async #ask(): Promise<void> {
     const ending = this.#ending;
     const { connectTimeoutMs } = this.#pool;
-    const timer = setTimeout(() => {
+    const timer = startTimer(() => {
       if (ending === this.#ending) this.#drop(new ConnectionError(`no answer within ${connectTimeoutMs} ms`, false));
     }, connectTimeoutMs).unref();
     try {
@@ -138,7 +139,14 @@ export class SentinelClient {
       name: this.#pool.clientName,
       maintNotifications: 'disabled',
     });
-    signal.addEventListener('abort', () => client.destroy(), { once: true });
+    let destroyed = false;
+    const destroy = () => {
+      if (!destroyed) client.destroy();
+      destroyed = true;
+    };
+    // The first ends the attempt, the second what it has made.
+    signal.addEventListener('abort', destroy, { once: true });
+    ending.signal.addEventListener('abort', destroy, { once: true });
     let connected = false;
     const lost = (error: Error) => {
       // Until then `connect` rejects with the reason itself.

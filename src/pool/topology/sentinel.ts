@@ -1,8 +1,10 @@
+import { startInterval } from '../../async/timers.js';
 import { formatEndpoint } from '../../config/address.js';
 import type { Endpoint, ResolvedPool, ResolvedTopology } from '../../config/types.js';
 import { ConnectionError } from '../../errors.js';
 import { log } from '../../observe/debug.js';
 import { hideSecrets } from '../../observe/pool-secrets.js';
+import { withEither } from '../abort.js';
 import type { Link } from '../link.js';
 import type { QueueLink } from '../queue-link.js';
 import type { ReplicaDirectory, Shard } from '../replicas/directory.js';
@@ -44,14 +46,15 @@ export class Sentinels implements Topology, ReplicaDirectory {
   }
 
   async open(signal: AbortSignal): Promise<Link> {
-    this.#timer ??= setInterval(() => void this.#askAll(), ASK_INTERVAL_MS).unref();
+    this.#timer ??= startInterval(() => void this.#askAll(), ASK_INTERVAL_MS).unref();
     for (;;) {
       const master = this.#master && !this.#doubted ? this.#master : await this.#locate(signal);
       const attempt = new AbortController();
       this.#attempts.set(attempt, formatEndpoint(master));
       try {
-        const either = AbortSignal.any([signal, attempt.signal]);
-        const link = await connectChecked(this.#pool, master, either, (opened) => verifyMaster(opened, master));
+        const link = await withEither([signal, attempt.signal], (either) =>
+          connectChecked(this.#pool, master, either, (opened) => verifyMaster(opened, master)),
+        );
         this.#keep(link, master);
         return link;
       } catch (error) {
