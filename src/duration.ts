@@ -1,9 +1,6 @@
 import { inspect } from 'node:util';
 import { InvalidArgumentError } from './errors.js';
 
-/** setTimeout takes no more. */
-export const MAX_TIMER_MS = 2 ** 31 - 1;
-
 /** The units of a {@link Duration} string: milliseconds, seconds, minutes, hours, days. */
 export type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd';
 
@@ -34,10 +31,10 @@ export function nonNegativeMs(duration: Duration, name: string): number {
 
 /**
  * How long in ms to set a timer for that is to end at a time of `performance.now()`. It may end before: timers go by a coarse
- * clock, which is some ms behind on a busy machine, and take 24 days at most. Who sets it looks at the time and sets it again.
+ * clock, which is some ms behind on a busy machine. Who sets it looks at the time and sets it again.
  */
 export function timerMs(at: number): number {
-  return Math.min(Math.ceil(Math.max(0, at - performance.now())), MAX_TIMER_MS);
+  return Math.ceil(Math.max(0, at - performance.now()));
 }
 
 function parse(duration: Duration): number | undefined {

@@ -96,9 +96,9 @@ describe('a timer that is to end at some time', () => {
     expect(set).toBeGreaterThanOrEqual(at - performance.now());
   });
 
-  test('is not set for the past, and for no longer than a timer can take', () => {
+  test('is not set for the past, and for as long as it takes', () => {
     expect(timerMs(performance.now() - 5)).toBe(0);
-    expect(timerMs(performance.now() + 2 ** 31)).toBe(2 ** 31 - 1);
-    expect(timerMs(Number.POSITIVE_INFINITY)).toBe(2 ** 31 - 1);
+    expect(timerMs(performance.now() + 2 ** 40)).toBeGreaterThan(2 ** 40 - 1_000);
+    expect(timerMs(Number.POSITIVE_INFINITY)).toBe(Number.POSITIVE_INFINITY);
   });
 });

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { startInterval } from '../async/timers.js';
 import { defineScript } from '../pool/script.js';
 import { MARK_MS, type MarkNames, type Marks, type RemovalMarks, textOf, unlessRemoved } from './marks.js';
 import type { CacheStore } from './store.js';
@@ -111,7 +112,7 @@ export class Watch {
     const load: Watched = { key, seen };
     this.#loads.add(load);
     // One timer for all of them, which goes on until it finds none: most loads are shorter than making one each is worth.
-    this.#timer ??= this.#inBackground(() => setInterval(() => this.#lookAtAll(), this.#everyMs).unref());
+    this.#timer ??= this.#inBackground(() => startInterval(() => this.#lookAtAll(), this.#everyMs).unref());
     return () => {
       this.#loads.delete(load);
       const last = load.seen;

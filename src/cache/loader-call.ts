@@ -1,4 +1,4 @@
-import { MAX_TIMER_MS } from '../duration.js';
+import { startTimer } from '../async/timers.js';
 import { LoadTimeoutError } from './errors.js';
 import type { Flight, Flights } from './flights.js';
 import { enterLoader, leaveLoader } from './load-contexts.js';
@@ -35,7 +35,7 @@ function inTime<T>(
   timeoutMs: number | undefined,
 ): Promise<T> {
   const end = () => flights.end(flight, new LoadTimeoutError(timeoutMs as number));
-  const timer = timeoutMs === undefined ? undefined : setTimeout(end, Math.min(timeoutMs, MAX_TIMER_MS)).unref();
+  const timer = timeoutMs === undefined ? undefined : startTimer(end, timeoutMs).unref();
   return new Promise((resolve, reject) => {
     /** Whether an outcome counts: the first does. */
     const isFirst = () => {

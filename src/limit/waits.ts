@@ -1,5 +1,5 @@
+import { startTimer } from '../async/timers.js';
 import { bytesOf, detached } from '../bounded-map.js';
-import { MAX_TIMER_MS } from '../duration.js';
 import { ClosedError, CommandTimeoutError, PoolOverloadedError } from '../errors.js';
 import { aborted, whenAborted } from '../pool/abort.js';
 import { RateLimitedError } from './errors.js';
@@ -159,7 +159,7 @@ class Turn {
   async pause(ms: number): Promise<void> {
     if (!this.called && !this.#ended) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, Math.min(ms, MAX_TIMER_MS));
+        const timer = startTimer(resolve, ms);
         this.#resume = () => {
           clearTimeout(timer);
           resolve();
@@ -181,7 +181,7 @@ class Turn {
         settle(() => reject(new CommandTimeoutError(message, timeoutMs, true)));
       };
       // Replies that arrived while the event loop was busy are read first.
-      const timer = ms <= MAX_TIMER_MS ? setTimeout(() => setImmediate(isLate), Math.max(0, ms)) : undefined;
+      const timer = startTimer(() => setImmediate(isLate), Math.max(0, ms));
       const settle = (how: () => void) => {
         clearTimeout(timer);
         this.#resume = ignore;

@@ -1,3 +1,4 @@
+import { startTimer } from '../async/timers.js';
 import { ReplyError } from '../errors.js';
 import type { Subscription } from '../pool/subscription.js';
 import type { LockStore } from './store.js';
@@ -60,7 +61,7 @@ export class GrantChannel {
     if (!this.#sharded) return;
     clearTimeout(this.#idle);
     const { idleTimeout } = this.#store.getPoolConfig().pool;
-    this.#idle = this.#store.inBackground(() => setTimeout(() => this.#close(), idleTimeout).unref());
+    this.#idle = this.#store.inBackground(() => startTimer(() => this.#close(), idleTimeout).unref());
   }
 
   #close(): void {

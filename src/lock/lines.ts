@@ -1,3 +1,4 @@
+import { startTimer } from '../async/timers.js';
 import type { Claim } from './claim.js';
 import { nameOf } from './keys.js';
 import type { Waiter } from './waiter.js';
@@ -41,7 +42,7 @@ export class Lines {
   look(line: Line, delayMs: number): void {
     if (line.waiters.size === 0) return;
     clearTimeout(line.timer);
-    line.timer = setTimeout(() => {
+    line.timer = startTimer(() => {
       // Who is about to leave asks no more.
       for (const waiter of line.waiters) if (!waiter.leaving) return this.#ask(waiter);
     }, delayMs);

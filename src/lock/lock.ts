@@ -1,4 +1,5 @@
 import type { RedisArgument } from 'redis';
+import { startTimer } from '../async/timers.js';
 import { type Duration, positiveMs, timerMs } from '../duration.js';
 import { attentive } from './attentive.js';
 import type { Claim, Held } from './claim.js';
@@ -234,7 +235,7 @@ export class Lock implements AsyncDisposable, Renewable {
   #watchDeadline(): void {
     if (this.#state !== 'held') return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    this.#timer = startTimer(() => {
       this.#notice();
       // The deadline was moved meanwhile.
       this.#watchDeadline();

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { RedisArgument } from 'redis';
+import { startTimer } from '../async/timers.js';
 import { type Duration, nonNegativeMs, positiveMs } from '../duration.js';
 import { InvalidArgumentError, isUnavailable } from '../errors.js';
 import { log } from '../observe/debug.js';
@@ -217,7 +218,7 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
       log.lock('cannot give back a lock that nobody is told of: %s', (error as Error).message);
       if (!isUnavailable(error) || performance.now() > giveUpAt) return;
       const again = () => void this.giveBack(claim, fence, giveUpAt);
-      this.#store.inBackground(() => setTimeout(again, RETRY_MS).unref());
+      this.#store.inBackground(() => startTimer(again, RETRY_MS).unref());
     }
   }
 

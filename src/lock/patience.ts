@@ -1,3 +1,5 @@
+import { startTimer } from '../async/timers.js';
+
 /** How long a caller whose time is over waits for the reply to its leaving, in ms, if Redis answers other requests meanwhile. */
 const PATIENCE_MS = 500;
 
@@ -21,7 +23,7 @@ export class Patience {
   /** Calls `end` when the caller has waited long enough, unless the returned function is called before. */
   watch(end: () => void): () => void {
     const since = performance.now();
-    const timer = setTimeout(() => {
+    const timer = startTimer(() => {
       if (this.#heardAt > since) end();
       else this.#unheard.add(end);
     }, PATIENCE_MS);

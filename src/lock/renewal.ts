@@ -1,3 +1,4 @@
+import { startTimer } from '../async/timers.js';
 import { timerMs } from '../duration.js';
 import { log } from '../observe/debug.js';
 import type { LockStore } from './store.js';
@@ -48,7 +49,7 @@ export class Renewals {
     clearTimeout(this.#timer);
     this.#wakeAt = at;
     if (at === Number.POSITIVE_INFINITY) return;
-    this.#timer = this.#inBackground(() => setTimeout(() => this.#run(), timerMs(at)).unref());
+    this.#timer = this.#inBackground(() => startTimer(() => this.#run(), timerMs(at)).unref());
   }
 
   #run(): void {

@@ -1,3 +1,4 @@
+import { startTimer } from '../async/timers.js';
 import { BoundedMap } from '../bounded-map.js';
 import { timerMs } from '../duration.js';
 import { ClosedError, isUnavailable, ReplyError } from '../errors.js';
@@ -89,7 +90,7 @@ export class WaitingRoom {
       let timer: NodeJS.Timeout | undefined;
       const giveUpAt = performance.now() + waitMs;
       const watch = () => {
-        timer = setTimeout(
+        timer = startTimer(
           () => (performance.now() < giveUpAt ? watch() : this.#giveUpSoon(waiter)),
           timerMs(giveUpAt),
         );
@@ -116,7 +117,7 @@ export class WaitingRoom {
   /** A reply was lost that may have told waiters of this process of their grants: all ask again. */
   askAllSoon(): void {
     if (this.#waiters.size === 0) return;
-    this.#askingAll ??= this.#store.inBackground(() => setTimeout(() => this.#askAll(), RETRY_MS).unref());
+    this.#askingAll ??= this.#store.inBackground(() => startTimer(() => this.#askAll(), RETRY_MS).unref());
   }
 
   /** Ends every wait: the pool begins to close. */
@@ -293,7 +294,7 @@ export class WaitingRoom {
     // What was granted before it failed, others of this process were not told.
     this.askAllSoon();
     if (!isUnavailable(error)) return;
-    setTimeout(() => void this.#leave(waiter), RETRY_MS).unref();
+    startTimer(() => void this.#leave(waiter), RETRY_MS).unref();
   }
 
   #forget(waiter: Waiter): void {

@@ -1,3 +1,4 @@
+import { startTimer } from '../async/timers.js';
 import { ConnectionError, type LagoonError } from '../errors.js';
 import { aborted, whenAborted } from './abort.js';
 import type { PoolCore } from './core.js';
@@ -11,7 +12,7 @@ export function connectLanes(core: PoolCore, timeoutMs?: number, signal?: AbortS
     let last: LagoonError | undefined;
     const fail = (error: Error) => end(() => reject(error));
     const timer =
-      timeoutMs === undefined ? undefined : setTimeout(() => fail(last ?? tooSlow(core, timeoutMs)), timeoutMs);
+      timeoutMs === undefined ? undefined : startTimer(() => fail(last ?? tooSlow(core, timeoutMs)), timeoutMs);
     const stopListening = core.connections.onFailure((error, definite) => {
       last = error;
       if (definite || timeoutMs === undefined) fail(error);

@@ -1,6 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks';
 import { createRequire } from 'node:module';
 import type { Pool } from 'generic-pool';
+import { startTimer } from '../async/timers.js';
 import type { ResolvedPool } from '../config/types.js';
 import { AcquireTimeoutError, ClosedError, ConnectionError, type LagoonError, PoolOverloadedError } from '../errors.js';
 import { log } from '../observe/debug.js';
@@ -212,7 +213,7 @@ export class Connections {
 
   async #connect(attempt: AbortController): Promise<Link> {
     const { code, connectTimeoutMs } = this.#config;
-    const timeout = setTimeout(() => {
+    const timeout = startTimer(() => {
       attempt.abort(new ConnectionError(`no connection within ${connectTimeoutMs} ms`, false));
     }, connectTimeoutMs);
     try {
@@ -255,7 +256,7 @@ export class Connections {
     const delay = this.#nextAttemptAt - performance.now();
     if (delay <= 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(resolve, delay).unref();
+      const timer = startTimer(resolve, delay).unref();
       signal.addEventListener('abort', () => {
         clearTimeout(timer);
         reject(signal.reason);

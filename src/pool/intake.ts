@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { bindListeners } from '../async/bound-listeners.js';
+import { startTimer } from '../async/timers.js';
 import { ClosedError, type LagoonError, PoolOverloadedError } from '../errors.js';
 import { aborted } from './abort.js';
 
@@ -89,7 +90,7 @@ export class Intake {
   #idle(timeoutMs: number): Promise<void> {
     if (this.#pending === 0 && this.#held === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
+      const timer = startTimer(resolve, timeoutMs);
       this.#onIdle = () => {
         clearTimeout(timer);
         resolve();

@@ -1,4 +1,5 @@
 import type { AsyncResource } from 'node:async_hooks';
+import { startInterval, startTimer } from '../async/timers.js';
 import { CommandTimeoutError, ConnectionError } from '../errors.js';
 import type { Link } from './link.js';
 import { type CommandOwner, connectionLost, type PendingCommand } from './pending-command.js';
@@ -245,7 +246,7 @@ export class Pipeline implements CommandOwner {
     const intervalMs = Math.max(1, Math.floor(this.#commandTimeoutMs / 25));
     this.#watchedAt = performance.now();
     // What arrived while the event loop was busy is read before the watch looks: timers come before I/O, immediates after.
-    const watch = () => setInterval(() => setImmediate(() => this.#expire(intervalMs)), intervalMs);
+    const watch = () => startInterval(() => setImmediate(() => this.#expire(intervalMs)), intervalMs);
     this.#watch = this.#background ? this.#background.runInAsyncScope(watch) : watch();
   }
 
@@ -280,7 +281,7 @@ export class Pipeline implements CommandOwner {
   }
 
   #expireAlone(command: PendingCommand): void {
-    const timer = setTimeout(() => {
+    const timer = startTimer(() => {
       setImmediate(() => {
         if (!command.done) this.abandon(command, this.#timedOut(command));
       });

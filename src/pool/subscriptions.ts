@@ -1,3 +1,4 @@
+import { startInterval, startTimer } from '../async/timers.js';
 import { ClosedError, CommandTimeoutError, type LagoonError, ReplyError } from '../errors.js';
 import { log } from '../observe/debug.js';
 import { aborted, pause, whenAborted } from './abort.js';
@@ -90,7 +91,7 @@ export class Subscriptions {
   // A subscriber has nothing to say, so a dead connection would never show: it is asked, as often as a command may take.
   #beat(lease: Lease): void {
     clearInterval(this.#heartbeat);
-    this.#heartbeat = setInterval(() => {
+    this.#heartbeat = startInterval(() => {
       const ping = this.#core.command(['PING']);
       lease.submit(ping);
       ping.promise.catch((error: Error) => {
@@ -161,7 +162,7 @@ export class Subscriptions {
     const drop = () => {
       if (this.#active.size === 0) this.#dropLease();
     };
-    this.#idleTimer = background.runInAsyncScope(() => setTimeout(drop, config.pool.idleTimeoutMs).unref());
+    this.#idleTimer = background.runInAsyncScope(() => startTimer(drop, config.pool.idleTimeoutMs).unref());
   }
 
   #dropLease(): void {
@@ -183,7 +184,7 @@ export class Subscriptions {
       const closing = this.#closing.signal;
       const stops = [whenAborted(closing, () => end(() => reject(closing.reason)))];
       if (signal) stops.push(whenAborted(signal, () => end(() => reject(aborted(signal)))));
-      const timer = setTimeout(() => end(() => reject(notConfirmed(commandTimeoutMs))), commandTimeoutMs);
+      const timer = startTimer(() => end(() => reject(notConfirmed(commandTimeoutMs))), commandTimeoutMs);
       work.then(
         (value) => end(() => resolve(value)),
         (error) => end(() => reject(error)),

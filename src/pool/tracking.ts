@@ -1,3 +1,4 @@
+import { startInterval } from '../async/timers.js';
 import { ReplyError } from '../errors.js';
 import { log } from '../observe/debug.js';
 import { pause, whenAborted } from './abort.js';
@@ -119,7 +120,7 @@ export class ServerTracking implements Tracking {
     this.#confirm(sentAt);
     this.#refused = false;
     this.#listener.up();
-    this.#heartbeat = setInterval(() => void this.#beat(lease), this.#options.heartbeatMs).unref();
+    this.#heartbeat = startInterval(() => void this.#beat(lease), this.#options.heartbeatMs).unref();
   }
 
   async #beat(lease: Lease): Promise<void> {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { sleep } from '../async/timers.js';
 
 /** Whether the process is stopped by SIGSTOP; `false` for one that is gone. */
 export async function isStopped(pid: number): Promise<boolean> {

@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { startTimer } from '../async/timers.js';
 import { ReplyError } from '../errors.js';
 import { TestingError } from './errors.js';
 
@@ -34,7 +35,7 @@ export function exchange(path: string, commands: readonly Command[], options: Ex
       settle();
     };
     const fail = (error: Error) => finish(() => reject(error));
-    const timer = setTimeout(() => fail(noAnswer(timeoutMs)), timeoutMs);
+    const timer = startTimer(() => fail(noAnswer(timeoutMs)), timeoutMs);
     socket.on('error', fail);
     socket.on('close', () => fail(new TestingError('LAGOON_TESTING_NOT_RUNNING', 'The server closed the connection')));
     socket.on('data', (chunk) => {

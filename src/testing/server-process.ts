@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { startTimer } from '../async/timers.js';
 import { TestingError } from './errors.js';
 import { guardedProcess } from './exit-hook.js';
 import { isStopped, poll } from './process-state.js';
@@ -99,7 +100,7 @@ export class ServerProcess {
   async terminate(timeoutMs: number): Promise<ServerExit> {
     this.#send('SIGCONT'); // a frozen process would only see SIGTERM once thawed
     this.#send('SIGTERM');
-    const timer = setTimeout(() => this.#send('SIGKILL'), timeoutMs);
+    const timer = startTimer(() => this.#send('SIGKILL'), timeoutMs);
     const exit = await this.exited;
     clearTimeout(timer);
     return exit;

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { LRUCache } from 'lru-cache';
-import { MAX_TIMER_MS } from '../../duration.js';
+import { startInterval } from '../../async/timers.js';
 import { log } from '../../observe/debug.js';
 import { bindUserCallback } from '../../observe/user-callback.js';
 import { whenAborted } from '../../pool/abort.js';
@@ -32,7 +32,7 @@ class HeldInMap implements HeldLocks {
   #stop: (() => void) | undefined;
 
   constructor(gcIntervalMs: number, closing: AbortSignal) {
-    this.#gcIntervalMs = Math.min(gcIntervalMs, MAX_TIMER_MS);
+    this.#gcIntervalMs = gcIntervalMs;
     this.#closing = closing;
   }
 
@@ -53,7 +53,7 @@ class HeldInMap implements HeldLocks {
 
   #start(): void {
     if (this.#stop || this.#closing.aborted) return;
-    const timer = setInterval(() => this.#collect(), this.#gcIntervalMs).unref();
+    const timer = startInterval(() => this.#collect(), this.#gcIntervalMs).unref();
     const stopWatching = whenAborted(this.#closing, () => this.#stop?.());
     this.#stop = () => {
       this.#stop = undefined;

@@ -1,3 +1,4 @@
+import { startTimer } from '../../async/timers.js';
 import type { RedlockFailure } from './errors.js';
 
 /** What so many pools answered, and why the others did not. */
@@ -47,7 +48,7 @@ export function count(ballots: readonly Ballot[], enough: (tally: Tally) => bool
     const tally = { yes: 0, no: 0, failures: [] as RedlockFailure[] };
     let patient = patienceMs > 0;
     const timer = patient
-      ? setTimeout(() => {
+      ? startTimer(() => {
           patient = false;
           look();
         }, patienceMs)

@@ -1,3 +1,4 @@
+import { startTimer } from '../../async/timers.js';
 import { ClosedError, ReplyError } from '../../errors.js';
 import { log } from '../../observe/debug.js';
 import { whenAborted } from '../../pool/abort.js';
@@ -109,7 +110,7 @@ class Line {
       this.#empty();
       return;
     }
-    const timer = setTimeout(() => {
+    const timer = startTimer(() => {
       this.#stopPause?.();
       const now = performance.now();
       this.#waiting.push(...this.#again.splice(0).filter(({ over }) => over > now));

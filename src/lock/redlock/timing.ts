@@ -1,4 +1,5 @@
-import { type Duration, MAX_TIMER_MS, positiveMs } from '../../duration.js';
+import { startTimer } from '../../async/timers.js';
+import { type Duration, positiveMs } from '../../duration.js';
 import { InvalidArgumentError } from '../../errors.js';
 import { aborted, whenAborted } from '../../pool/abort.js';
 import type { RedlockTiming } from './options.js';
@@ -65,7 +66,7 @@ export function pause(ms: number, closing: AbortSignal, signal?: AbortSignal): P
       stopSignal?.();
       settle();
     };
-    const timer = setTimeout(() => end(resolve), Math.min(ms, MAX_TIMER_MS));
+    const timer = startTimer(() => end(resolve), ms);
     const stopClosing = whenAborted(closing, () => end(() => reject(closing.reason)));
     const stopSignal = signal && whenAborted(signal, () => end(() => reject(aborted(signal))));
   });

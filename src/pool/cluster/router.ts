@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep, startTimer } from '../../async/timers.js';
 import type { ResolvedPool } from '../../config/types.js';
 import { CommandTimeoutError } from '../../errors.js';
 import { aborted, whenAborted } from '../abort.js';
@@ -127,7 +127,7 @@ export class SlotRouter {
       const onClose = () => end(() => reject(closing.signal.reason));
       const stops = whileClosing ? [] : [whenAborted(closing.signal, onClose)];
       const timer = Number.isFinite(route.deadline)
-        ? setTimeout(() => end(() => reject(this.#late(route, error))), timeLeft(route))
+        ? startTimer(() => end(() => reject(this.#late(route, error))), timeLeft(route))
         : undefined;
       if (signal) stops.push(whenAborted(signal, () => end(() => reject(aborted(signal)))));
       if (closing.signal.aborted && !whileClosing) return onClose();

@@ -1,7 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ResolvedPool } from '../../config/types.js';
 import { log } from '../../observe/debug.js';
+import { pause } from '../abort.js';
 import type { PoolCore } from '../core.js';
 import type { Intake } from '../intake.js';
 import { Subscription, type SubscriptionKind, type SubscriptionRequest } from '../subscription.js';
@@ -126,7 +126,7 @@ export class ClusterSubscriptions {
         if (this.#isInPlace(shard)) break;
       } catch (error) {
         log.pool('%s: cannot resubscribe: %s', this.#config.code, (error as Error).message);
-        await sleep(RETRY_MS, undefined, { ref: false });
+        await pause(RETRY_MS, this.#closing.signal);
       }
     }
     shard.moving = false;

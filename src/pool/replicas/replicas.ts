@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { startInterval, startTimer } from '../../async/timers.js';
 import { formatEndpoint } from '../../config/address.js';
 import type { Endpoint, ResolvedPool } from '../../config/types.js';
 import { ConnectionError, type LagoonError } from '../../errors.js';
@@ -64,13 +64,17 @@ export class Replicas {
 
   /** Resolves when every replica is connected, but at the latest after `timeoutMs`: the pool does not depend on them. */
   async connected(timeoutMs: number): Promise<void> {
-    const over = new AbortController();
-    const late = sleep(timeoutMs, undefined, { signal: AbortSignal.any([over.signal, this.#closing]) });
-    await Promise.race([Promise.all([...this.#byAddress.values()].map((replica) => replica.connect())), late]).catch(
-      () => undefined,
-    );
-    over.abort();
-    await late.catch(() => undefined);
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        stop();
+        resolve();
+      };
+      const timer = startTimer(end, timeoutMs);
+      const stop = whenAborted(this.#closing, end);
+      Promise.all([...this.#byAddress.values()].map((replica) => replica.connect())).then(end, end);
+      if (this.#closing.aborted) end();
+    });
   }
 
   stats(): ServerStats[] {
@@ -102,7 +106,7 @@ export class Replicas {
       this.#byAddress.delete(address);
       void replica.core.end(new ConnectionError(`${address} is no replica in order any more`, false));
     }
-    if (named.size > 0) this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
+    if (named.size > 0) this.#timer ??= startInterval(() => this.#look(), LOOK_MS).unref();
   }
 
   #at(endpoint: Endpoint): Replica {

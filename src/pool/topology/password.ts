@@ -1,3 +1,4 @@
+import { startTimer } from '../../async/timers.js';
 import type { PasswordProvider } from '../../config/types.js';
 import { rememberSecret } from '../../observe/pool-secrets.js';
 
@@ -6,7 +7,7 @@ export async function given(password: PasswordProvider, patienceMs: number): Pro
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     const fail = () => reject(new Error('the function that gives the password has not answered'));
-    timer = setTimeout(fail, patienceMs).unref();
+    timer = startTimer(fail, patienceMs).unref();
   });
   try {
     const answer: unknown = await Promise.race([password(), late]);
