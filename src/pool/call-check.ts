@@ -30,9 +30,12 @@ export class CallSignature implements Signature {
    */
   check(...args: readonly unknown[]): void {
     const { calls } = this;
-    // Where there are several, what one of them takes in a place is what the next must not be given there.
-    const all = calls.length > 1;
-    for (let i = 0; i < calls.length; i++) if (accepts(calls[i] as readonly Parameter[], args, all)) return;
+    if (calls.length === 1) {
+      if (accepts(calls[0] as readonly Parameter[], args, this.free, false)) return;
+    } else {
+      // What one of several calls takes in a place is what another must not be given there.
+      for (let i = 0; i < calls.length; i++) if (accepts(calls[i] as readonly Parameter[], args, 0, true)) return;
+    }
     throw wrongCall(this, args);
   }
 }
@@ -44,10 +47,10 @@ export function signatureOf(name: string): CallSignature {
   return new CallSignature(name, CALLS[name] ?? ANYTHING);
 }
 
-/** Whether a call takes the arguments; of `all` of them, or of those alone that would be misunderstood. */
-function accepts(call: readonly Parameter[], args: readonly unknown[], all: boolean): boolean {
+/** Whether a call takes the arguments from `start` on; `all` of them, or those alone that would be misunderstood. */
+function accepts(call: readonly Parameter[], args: readonly unknown[], start: number, all: boolean): boolean {
   const last = call[call.length - 1];
-  for (let i = 0; i < args.length; i++) {
+  for (let i = start; i < args.length; i++) {
     const parameter = call[i] ?? (last?.rest ? last : undefined);
     const value = args[i];
     if (parameter === undefined) {
@@ -76,24 +79,39 @@ function understood(shape: Shape, value: unknown, optional: boolean): boolean {
 }
 
 function objectUnderstood(shape: Shape, value: object): boolean {
-  const isPlain = Object.getPrototypeOf(value) === Object.prototype;
-  if (!isPlain) {
-    if (Array.isArray(value)) return shape.array !== undefined && elementsUnderstood(shape.array, value);
-    if (value instanceof Uint8Array) return shape.buffer;
-    if (value instanceof Map) return shape.map;
-    if (value instanceof Date) return shape.date;
-  }
+  if (Array.isArray(value)) return shape.array !== undefined && elementsUnderstood(shape.array, value);
   const { options, record } = shape;
-  if (options === undefined && record === undefined) return false;
+  // What an unchecked record holds is for the encoder to look at.
+  if (options === undefined && !record?.checked) {
+    return (record !== undefined && (isPlain(value) || hasNames(value))) || isKnown(shape, value);
+  }
   let names = 0;
   for (const name in value) {
     names++;
     const option = options?.get(name) ?? record;
-    if (option === undefined) return false;
+    // The names of a Buffer are its indexes.
+    if (option === undefined) return isKnown(shape, value);
     if (option.checked && !understood(option, (value as Record<string, unknown>)[name], option.optional)) return false;
   }
-  // A Set, a RegExp, a Promise have no names, and are no options either.
-  return names > 0 || isPlain || Object.getPrototypeOf(value) === null;
+  // A Map, a Date, a Promise have no names, and are no options for that.
+  return names > 0 || isPlain(value) || isKnown(shape, value);
+}
+
+function isKnown(shape: Shape, value: object): boolean {
+  if (value instanceof Uint8Array) return shape.buffer;
+  if (value instanceof Map) return shape.map;
+  return shape.date && value instanceof Date;
+}
+
+/** Whether it is `{…}`, also one of another realm, such as a test runner's. */
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** Whether it is an object of a class with fields. */
+function hasNames(value: object): boolean {
+  return !(value instanceof Uint8Array) && Object.keys(value).length > 0;
 }
 
 // Where every name must be there, a wrong one leaves another out, of which the encoder complains: long lists cost nothing.

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { InvalidArgumentError } from '../../src/index.js';
 import { useRedis } from '../support/redis.js';
@@ -49,6 +50,11 @@ const WRONG: readonly [name: string, args: unknown[], message: RegExp | string][
   ['lPop', ['k', 5], 'lPopCount(key, 5)'],
   ['mSet', ['a', '1', 'b', '2'], 'Call it as mSet({ key: value })'],
   ['mSet', ['a'], 'toSet must be'],
+  ['mSet', [Buffer.from('ab')], 'toSet must be'],
+  ['mSet', [new Set(['a'])], 'got a Set'],
+  ['set', ['k', 'v', new Set(['NX'])], 'got a Set'],
+  ['set', ['k', 'v', Buffer.from('NX')], 'got a Buffer'],
+  ['set', ['k', 'v', new Date()], 'got a Date'],
   ['mSet', [{ a: undefined }], 'a value of toSet must be'],
   ['hSet', ['k', 'f', 'v', 'f2', 'v2'], 'hSet takes 3 arguments at most, got 5'],
   ['hSet', ['k', { f: 'v' }, 'x'], 'field must be'],
@@ -170,6 +176,12 @@ describe('a typed call as the types have it', () => {
     await pool.zAdd('z', [{ score: 1, value: 'a' }], { NX: true });
     expect(await pool.zRange('z', '-', '+', { BY: 'LEX', LIMIT: { offset: 0, count: 1 } })).toEqual(['a']);
     await pool.xAdd('x', '*', { f: 'v' }, { TRIM: { strategy: 'MAXLEN', strategyModifier: '~', threshold: 10 } });
+    class Fields {
+      g = '7';
+    }
+    await pool.hSet('h', new Fields() as unknown as Record<string, string>);
+    await pool.hSet('h', runInNewContext("({ g: '7' })"));
+    await pool.set('k', 'v', runInNewContext('({})'));
     expect(await pool.latencyReset('command', 'fork')).toBe(0);
     expect(await pool.ping()).toBe('PONG');
   });
