@@ -187,7 +187,14 @@ export class Loads<V> {
     // Nobody waits for it any more.
     if (signal.aborted) throw signal.reason;
     this.#counters.loads++;
-    const load = () => loader({ key, signal: bindListeners(signal, "A listener of a loader's signal") });
+    const context = {
+      key,
+      // Most loaders do not ask for it.
+      get signal() {
+        return bindListeners(signal, "A listener of a loader's signal");
+      },
+    };
+    const load = () => loader(context);
     return flight.background
       ? callLoader(flight, this.#refreshes, load, loadTimeoutMs ?? REFRESH_TIMEOUT_MS)
       : callLoader(flight, this.#flights, load, loadTimeoutMs);
