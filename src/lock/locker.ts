@@ -4,6 +4,7 @@ import { startTimer } from '../async/timers.js';
 import { type Duration, nonNegativeMs, positiveMs } from '../duration.js';
 import { InvalidArgumentError, isUnavailable } from '../errors.js';
 import { log } from '../observe/debug.js';
+import { checkOptions } from '../options.js';
 import { aborted, unlessAborted } from '../pool/abort.js';
 import { checkWellFormed } from '../well-formed.js';
 import { tagOfKeys } from './book.js';
@@ -13,8 +14,9 @@ import { FirstAttempts } from './first-attempts.js';
 import { checkKeys } from './keys.js';
 import { Lock, type LockOwner } from './lock.js';
 import { Mutex } from './mutex.js';
-import type { ObtainOptions, ObtainsKind, WaitTimeout } from './obtain.js';
+import { NO_OPTIONS, type ObtainOptions, type ObtainsKind, type WaitTimeout } from './obtain.js';
 import { Obtaining, type Obtains } from './obtaining.js';
+import { MUTEX, OBTAIN } from './option-tables.js';
 import { ReadWriteLock } from './read-write-lock.js';
 import { Releasing } from './releasing.js';
 import { Renewals } from './renewal.js';
@@ -65,7 +67,7 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
     keys: RedisArgument | readonly RedisArgument[],
     ttl: Duration,
     waitTimeout: WaitTimeout = 0,
-    options: ObtainOptions = {},
+    options: ObtainOptions = NO_OPTIONS,
   ): Promise<Lock | null> {
     return this.obtainKind('x', 1, keys, ttl, waitTimeout, options);
   }
@@ -97,9 +99,10 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
   /**
    * A mutex on a key that this object can acquire again while it holds it.
    *
-   * @throws {InvalidArgumentError} if `ttl` is not positive.
+   * @throws {InvalidArgumentError} if `ttl` is not positive, or there is an option that it does not know.
    */
   mutex(key: RedisArgument, options: { ttl: Duration }): Mutex {
+    checkOptions('mutex', options, MUTEX);
     return new Mutex(this, key, positiveMs(options.ttl, 'ttl'));
   }
 
@@ -137,6 +140,10 @@ export class Locker implements LockOwner, ObtainsKind, Obtains {
     options: ObtainOptions,
   ): Promise<Lock | null> {
     try {
+      if (options !== NO_OPTIONS) checkOptions('obtain', options, OBTAIN);
+      if (typeof waitTimeout === 'object') {
+        throw new InvalidArgumentError('waitTimeout must be a duration; options are the argument behind it');
+      }
       const given: readonly RedisArgument[] = Array.isArray(keys) ? [...keys] : [keys as RedisArgument];
       const claim = this.#claim(kind, permits, given, ttl, options);
       const waitMs = waitTimeout === Number.POSITIVE_INFINITY ? waitTimeout : nonNegativeMs(waitTimeout, 'waitTimeout');

@@ -21,6 +21,9 @@ export interface ObtainOptions {
   replicas?: number;
 }
 
+/** None. It is the default everywhere, so that it need not be checked. */
+export const NO_OPTIONS: ObtainOptions = Object.freeze({});
+
 /** How long to wait: a duration, or `Infinity`. */
 export type WaitTimeout = Duration;
 

@@ -1,11 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { RedisArgument } from 'redis';
 import type { Duration } from '../duration.js';
+import { InvalidArgumentError } from '../errors.js';
 import { log } from '../observe/debug.js';
+import { checkOptions } from '../options.js';
 import { LockLostError, LockNotObtainedError } from './errors.js';
 import { checkKeys, nameOf } from './keys.js';
 import type { Lock } from './lock.js';
 import type { ObtainOptions } from './obtain.js';
+import { RUN } from './option-tables.js';
 
 /** Options of `locker.run`. */
 export interface RunOptions extends Omit<ObtainOptions, 'autoRenew'> {
@@ -43,6 +46,10 @@ export class Reentrance {
 
   async run<T>(key: RedisArgument, options: RunOptions, fn: (lock: Lock) => T | Promise<T>): Promise<T> {
     checkKeys([key]);
+    checkOptions('run', options, RUN);
+    if (typeof fn !== 'function') {
+      throw new InvalidArgumentError('run needs the function to call: run(key, { ttl }, (lock) => …)');
+    }
     this.#contexts ??= new AsyncLocalStorage();
     const outer = this.#contexts.getStore();
     const name = nameOf(key);

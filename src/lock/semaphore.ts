@@ -2,7 +2,7 @@ import type { RedisArgument } from 'redis';
 import type { Duration } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
 import type { Lock } from './lock.js';
-import type { ObtainOptions, ObtainsKind } from './obtain.js';
+import { NO_OPTIONS, type ObtainOptions, type ObtainsKind } from './obtain.js';
 
 /** A lock that so many may hold at once. Waiting is first in, first out. All who use the key should give the same number. */
 export class Semaphore {
@@ -22,7 +22,7 @@ export class Semaphore {
   }
 
   /** Obtains one permit; arguments and errors as of `locker.obtain`. */
-  obtain(ttl: Duration, waitTimeout: Duration = 0, options: ObtainOptions = {}): Promise<Lock | null> {
+  obtain(ttl: Duration, waitTimeout: Duration = 0, options: ObtainOptions = NO_OPTIONS): Promise<Lock | null> {
     return this.#locker.obtainKind('s', this.permits, this.#key, ttl, waitTimeout, options);
   }
 }

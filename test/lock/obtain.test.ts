@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { AbortError, InvalidArgumentError, type Lock } from '../../src/index.js';
-import { failure, timed } from '../support/engine.js';
+import { engineOn, failure, timed } from '../support/engine.js';
 import { eventually, useRedis } from '../support/redis.js';
 import { lockerOn, newKey, poolOn, scriptCalls } from './support.js';
 
@@ -438,4 +438,54 @@ test('text that is no Unicode is refused, as it would be the same as other such 
   }
   expect(await locker.obtain(Buffer.from(half), '1m')).not.toBeNull();
   expect(await locker.obtain('user:\ud83d\ude00', '1m')).not.toBeNull();
+});
+
+describe('an option that is not known is refused with the nearest name', () => {
+  const wrong = (options: object) => options as never;
+
+  test('of every kind of lock, before anything is sent', async () => {
+    const pool = poolOn(server());
+    const locker = pool.getLocker();
+    const attempts: [() => Promise<unknown>, RegExp][] = [
+      [() => locker.obtain('k', '1m', 0, wrong({ autoRenwe: true })), /"autoRenwe".*"autoRenew"/],
+      [() => locker.obtain('k', '1m', 0, wrong({ watchdog: true })), /"watchdog".*"autoRenew"/],
+      [() => locker.obtain('k', '1m', 0, wrong(new AbortController().signal)), /obtain takes an object with options/],
+      [() => locker.obtain('k', '1m', 0, null as never), /obtain takes an object with options/],
+      [() => locker.obtain('k', '1m', wrong({ token: 'secret' })), /waitTimeout must be a duration; options are/],
+      [() => locker.semaphore('k', 2).obtain('1m', 0, wrong({ sginal: undefined })), /"sginal".*"signal"/],
+      [() => locker.readWriteLock('k').obtainRead('1m', 0, wrong({ replica: 1 })), /"replica".*"replicas"/],
+      [() => locker.readWriteLock('k').obtainWrite('1m', 0, wrong({ abortSignal: 1 })), /"abortSignal".*"signal"/],
+      [() => locker.run('k', wrong({ ttl: '1m', timeout: '1s' }), () => 1), /"timeout".*"waitTimeout"/],
+      [() => locker.run('k', wrong({ ttl: '1m', autoRenew: false }), () => 1), /"autoRenew" is not an option of run/],
+      [
+        () =>
+          locker.run(
+            'k',
+            wrong(() => 1),
+            undefined as never,
+          ),
+        /run takes an object with options/,
+      ],
+      [() => locker.run('k', { ttl: '1m' }, undefined as never), /run needs the function/],
+      [async () => locker.mutex('k', wrong({ tll: '1m' })), /"tll".*"ttl"/],
+      [async () => locker.mutex('k', undefined as never), /mutex takes an object with options \(ttl\)/],
+    ];
+    for (const [attempt, message] of attempts) {
+      const error = await failure(attempt());
+      expect(error).toBeInstanceOf(InvalidArgumentError);
+      expect(error?.message).toMatch(message);
+      expect(error?.message).not.toContain('secret');
+    }
+    expect(pool.stats()).toMatchObject({ connections: 0, pending: 0 });
+  });
+
+  test('of a Redlock and its store', async () => {
+    const engine = engineOn(server().address);
+    const redlock = (options: object) => () => engine.getRedlock(['default'], wrong(options));
+    expect(redlock({ retries: 3 })).toThrow(/"retries".*"retryCount"/);
+    expect(redlock({ store: { kind: 'map', max: 3 } })).toThrow(/"max" is not an option of store of getRedlock/);
+    expect(redlock({ store: { kind: 'lru', maxSize: 3 } })).toThrow(/"maxSize".*"max"/);
+    const error = await failure(engine.getRedlock(['default']).lock('k', '1m', wrong({ singal: undefined })));
+    expect(error?.message).toMatch(/"singal".*"signal"/);
+  });
 });

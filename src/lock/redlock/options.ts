@@ -1,6 +1,8 @@
 import { inspect } from 'node:util';
 import { type Duration, nonNegativeMs, positiveMs } from '../../duration.js';
 import { InvalidArgumentError } from '../../errors.js';
+import { checkOptions } from '../../options.js';
+import { LRU_STORE, MAP_STORE, REDLOCK } from '../option-tables.js';
 import type { RedlockLock } from './redlock-lock.js';
 
 /** Where a {@link Redlock} remembers the locks that it holds, so that `unlock(resource)` finds them. */
@@ -59,6 +61,7 @@ const DEFAULTS = { retryCount: 3, retryDelay: 200, driftFactor: 0.01, gcInterval
 
 /** @throws {InvalidArgumentError} for a value that cannot be right. */
 export function resolveTiming(options: RedlockOptions): RedlockTiming {
+  checkOptions('getRedlock', options, REDLOCK);
   const { retryCount = DEFAULTS.retryCount, retryDelay = DEFAULTS.retryDelay, retryJitter, tryTimeout } = options;
   const { driftFactor = DEFAULTS.driftFactor } = options;
   if (retryCount !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(retryCount) && retryCount >= 0)) {
@@ -82,11 +85,13 @@ export function resolveTiming(options: RedlockOptions): RedlockTiming {
 export function resolveStore(given: RedlockStore = 'map'): ResolvedStore {
   const store = typeof given === 'string' ? ({ kind: given } as Exclude<RedlockStore, string>) : given;
   if (store?.kind === 'map') {
+    checkOptions('store of getRedlock', store, MAP_STORE);
     return { kind: 'map', gcIntervalMs: positiveMs(store.gcInterval ?? DEFAULTS.gcInterval, 'store.gcInterval') };
   }
   if (store?.kind !== 'lru') {
     throw new InvalidArgumentError(`store must be 'map', 'lru', or an object of that kind, got ${show(given)}`);
   }
+  checkOptions('store of getRedlock', store, LRU_STORE);
   const { max = DEFAULTS.max, onEvict } = store;
   if (!(Number.isSafeInteger(max) && max >= 1)) {
     throw new InvalidArgumentError(`store.max must be a whole number of 1 or more, got ${show(max)}`);

@@ -2,9 +2,11 @@ import type { RedisArgument } from 'redis';
 import type { Duration } from '../../duration.js';
 import { ClosedError, InvalidArgumentError } from '../../errors.js';
 import { log } from '../../observe/debug.js';
+import { checkOptions } from '../../options.js';
 import { aborted } from '../../pool/abort.js';
 import { LockNotObtainedError } from '../errors.js';
 import { checkKeys } from '../keys.js';
+import { REDLOCK_LOCK } from '../option-tables.js';
 import { Attempt, type AttemptContext } from './attempt.js';
 import { RedlockError } from './errors.js';
 import { createHeldLocks, type HeldLocks } from './held-locks.js';
@@ -55,7 +57,9 @@ export class Redlock<Names extends string = string> {
    * @throws {RedlockError} if too few pools could be asked in time, which is not the same.
    * @throws {InvalidArgumentError} for what can never be right; nothing was sent. {@link AbortError} when `signal` aborts.
    */
-  async lock(resource: RedisArgument, ttl: Duration, { signal }: { signal?: AbortSignal } = {}): Promise<RedlockLock> {
+  async lock(resource: RedisArgument, ttl: Duration, options: { signal?: AbortSignal } = {}): Promise<RedlockLock> {
+    checkOptions('lock', options, REDLOCK_LOCK);
+    const { signal } = options;
     const { quorum, timing, closing } = this.#context;
     const { ttlMs, tryTimeoutMs } = checkedTtl(ttl, timing);
     for (let retries = 0; ; retries++) {
