@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { createRequire } from 'node:module';
 import type { LRUCache } from 'lru-cache';
 import { startInterval } from '../../async/timers.js';
@@ -29,6 +30,8 @@ class HeldInMap implements HeldLocks {
   readonly #locks = new Map<string, RedlockLock>();
   readonly #gcIntervalMs: number;
   readonly #closing: AbortSignal;
+  /** The timer outlives the caller whose lock is the first. */
+  readonly #background = new AsyncResource('LagoonRedlock');
   #stop: (() => void) | undefined;
 
   constructor(gcIntervalMs: number, closing: AbortSignal) {
@@ -53,7 +56,8 @@ class HeldInMap implements HeldLocks {
 
   #start(): void {
     if (this.#stop || this.#closing.aborted) return;
-    const timer = startInterval(() => this.#collect(), this.#gcIntervalMs).unref();
+    const start = () => startInterval(() => this.#collect(), this.#gcIntervalMs).unref();
+    const timer = this.#background.runInAsyncScope(start);
     const stopWatching = whenAborted(this.#closing, () => this.#stop?.());
     this.#stop = () => {
       this.#stop = undefined;
