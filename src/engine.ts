@@ -51,6 +51,8 @@ interface Registered {
   readonly pool: RedisPool;
 }
 
+const CONNECT: OptionTable<ConnectOptions> = { timeout: ['connectTimeout', 'ms'], signal: true };
+const CLOSE: OptionTable<CloseOptions> = { timeout: ['ms'] };
 const HEALTH: OptionTable<HealthOptions> = { timeout: true, connect: ['ping', 'wake'] };
 
 const DEFAULT_CLOSE_TIMEOUT_MS = 5_000;
@@ -112,7 +114,9 @@ export class Engine<Names extends string = string> implements AsyncDisposable {
    * @throws {ConnectError} listing every pool that failed, and why.
    * @throws {InvalidArgumentError} if the timeout is not positive.
    */
-  async connect({ timeout, signal }: ConnectOptions = {}): Promise<void> {
+  async connect(options: ConnectOptions = {}): Promise<void> {
+    checkOptions('connect', options, CONNECT);
+    const { timeout, signal } = options;
     const timeoutMs = timeout === undefined ? undefined : positiveMs(timeout, 'connect timeout');
     if (this.#closing) throw new ClosedError('The engine is closed');
     const pools = [...this.#pools];
@@ -162,7 +166,9 @@ export class Engine<Names extends string = string> implements AsyncDisposable {
    *
    * @throws {InvalidArgumentError} if the timeout is negative or not a duration.
    */
-  async close({ timeout = DEFAULT_CLOSE_TIMEOUT_MS }: CloseOptions = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkOptions('close', options, CLOSE);
+    const { timeout = DEFAULT_CLOSE_TIMEOUT_MS } = options;
     const timeoutMs = nonNegativeMs(timeout, 'close timeout');
     this.#closing ??= Promise.all(
       [...this.#pools.values()].map(({ runtime }) => runtime.deployment.close(timeoutMs)),

@@ -95,7 +95,7 @@ export type {
   PoolCommands,
 } from './pool/command-types.js';
 export type { IsolatedOptions, IsolatedRedis } from './pool/isolated.js';
-export type { RedisPool, SubscribeOptions } from './pool/redis-pool.js';
+export type { RedisPool } from './pool/redis-pool.js';
 export {
   defineScript,
   type Script,
@@ -104,6 +104,7 @@ export {
   type SharedPart,
 } from './pool/script.js';
 export type { NodeHealth, PoolStats } from './pool/stats.js';
+export type { SubscribeOptions } from './pool/subscribe-options.js';
 export type { MessageListener, Subscription } from './pool/subscription.js';
 export type { TransactionOptions } from './pool/transaction.js';
 export { Registry } from './registry.js';

@@ -1,3 +1,5 @@
+import { safeName } from '../config/issues.js';
+import { nearestName } from '../config/nearest.js';
 import { InvalidArgumentError } from '../errors.js';
 import type { QueryEvent, QueryHandler } from './query-event.js';
 
@@ -63,8 +65,11 @@ export function resolveHandler(handler: QueryHandler): (event: QueryEvent) => un
 function condition(property: string, value: unknown): Condition {
   const make = Object.hasOwn(CONDITIONS, property) ? CONDITIONS[property] : undefined;
   if (make) return make(value);
+  const names = Object.keys(CONDITIONS);
+  const meant = nearestName(property, names);
+  const hint = meant === undefined ? '' : `; did you mean ${JSON.stringify(meant)}?`;
   throw new InvalidArgumentError(
-    `A query filter has no property ${JSON.stringify(property)}; allowed: ${Object.keys(CONDITIONS).join(', ')}`,
+    `A query filter has no property ${JSON.stringify(safeName(property.slice(0, 40)))}${hint} (allowed: ${names.join(', ')})`,
   );
 }
 

@@ -1,6 +1,7 @@
 import { ErrorReply, type RedisArgument, type RedisClientType, type TypeMapping } from 'redis';
 import { ClosedError, type LagoonError } from '../errors.js';
 import { bindUserCallback } from '../observe/user-callback.js';
+import type { OptionTable } from '../options.js';
 import { blockingTimeout, blockOn } from './blocking.js';
 import type { Effect, Rule } from './command-table.js';
 import type { DefaultTypeMapping, IsolatedCommands, MultiCommands } from './command-types.js';
@@ -31,6 +32,8 @@ export interface IsolatedOptions {
   /** In a cluster, and only there: a key on the server that the connection is to lead to. */
   key?: RedisArgument;
 }
+
+export const ISOLATED: OptionTable<IsolatedOptions> = { key: ['routingKey'] };
 
 /** What {@link IsolatedRedis} has beside the commands. */
 export class IsolatedConnection<TM extends TypeMapping = DefaultTypeMapping> extends CommandSender {

@@ -12,6 +12,7 @@ import { RateLimits } from '../limit/rate-limits.js';
 import { Locker } from '../lock/locker.js';
 import type { Feature } from '../observe/query-event.js';
 import { bindUserCallback } from '../observe/user-callback.js';
+import { checkOptions } from '../options.js';
 import { slotOf, tagOf } from './cluster/slot.js';
 import type { Rule } from './command-table.js';
 import type { DefaultTypeMapping, MultiCommands, PoolCommands } from './command-types.js';
@@ -19,7 +20,7 @@ import { attachCommands, CommandSender } from './commands.js';
 import type { CommandOptions, PoolCore } from './core.js';
 import { attachForeignNames } from './foreign-names.js';
 import { type DeclaredCommands, refusal } from './guard.js';
-import { type IsolatedOptions, type IsolatedRedis, runIsolated } from './isolated.js';
+import { ISOLATED, type IsolatedOptions, type IsolatedRedis, runIsolated } from './isolated.js';
 import { createMulti } from './multi.js';
 import type { CommandArgs, Encoder, ReplyTransform } from './node-redis.js';
 import { OneServer } from './one-server.js';
@@ -37,20 +38,13 @@ import {
 } from './script.js';
 import type { ScriptBatcher } from './script-batch.js';
 import type { PoolStats } from './stats.js';
+import { checkSubscription, type SubscribeOptions } from './subscribe-options.js';
 import type { MessageListener, Subscription, SubscriptionKind } from './subscription.js';
 import type { Tracking, TrackingListener, TrackingOptions } from './tracking.js';
-import { runTransaction, type TransactionOptions } from './transaction.js';
+import { runTransaction, TRANSACTION, type TransactionOptions } from './transaction.js';
 
 /** A named pool: every command of node-redis that can share a connection, and what Lagoon adds. */
 export type RedisPool<TM extends TypeMapping = DefaultTypeMapping> = Pool<TM> & PoolCommands<TM>;
-
-/** Options of `subscribe`, `pSubscribe` and `sSubscribe`. */
-export interface SubscribeOptions {
-  /** Whether the listener gets Buffers; default `false`: strings. */
-  buffers?: boolean;
-  /** Called when the subscription is back after its connection was lost; messages sent meanwhile were missed. */
-  onResubscribe?: () => void;
-}
 
 /** What {@link RedisPool} has beside the commands. */
 export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSender implements RunsScripts {
@@ -218,7 +212,9 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    * @throws {InvalidArgumentError} in a cluster, if neither `key` nor `watch` says which server has the keys.
    * @throws {CrossSlotError} in a cluster, if they are of different slots.
    */
-  transaction<T>(fn: (redis: IsolatedRedis<TM>) => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
+  async transaction<T>(fn: (redis: IsolatedRedis<TM>) => T | Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    checkCallback('transaction', fn);
+    checkOptions('transaction', options, TRANSACTION);
     const { encoder } = this.#runtime;
     const { key, watch = [] } = options;
     const keys = [...(key === undefined ? [] : [key]), ...(Array.isArray(watch) ? watch : [watch])];
@@ -230,7 +226,10 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
    *
    * @throws {InvalidArgumentError} in a cluster without `key`: a connection leads to one server, that which has the key.
    */
-  isolated<T>(fn: (redis: IsolatedRedis<TM>) => T | Promise<T>, { key }: IsolatedOptions = {}): Promise<T> {
+  async isolated<T>(fn: (redis: IsolatedRedis<TM>) => T | Promise<T>, options: IsolatedOptions = {}): Promise<T> {
+    checkCallback('isolated', fn);
+    checkOptions('isolated', options, ISOLATED);
+    const { key } = options;
     const { encoder } = this.#runtime;
     const keys = key === undefined ? [] : [key];
     return this.#onServer(keys, false, (server) => runIsolated(server, encoder, this.#options, fn));
@@ -433,20 +432,15 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
     kind: SubscriptionKind,
     channels: string | readonly string[],
     listener: MessageListener | MessageListener<Buffer>,
-    { buffers = false, onResubscribe }: SubscribeOptions = {},
+    options: SubscribeOptions = {},
   ): Promise<Subscription> {
-    if (typeof listener !== 'function') {
-      return Promise.reject(new InvalidArgumentError('subscribe needs a function that is called with each message'));
+    let checked: ReturnType<typeof checkSubscription>;
+    try {
+      checked = checkSubscription(kind, channels, listener, options);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const list = typeof channels === 'string' ? [channels] : channels;
-    if (!Array.isArray(list) || list.length === 0 || list.some((channel) => typeof channel !== 'string')) {
-      return Promise.reject(
-        new InvalidArgumentError('subscribe needs the name of a channel, or an array of at least one'),
-      );
-    }
-    if (onResubscribe !== undefined && typeof onResubscribe !== 'function') {
-      return Promise.reject(new InvalidArgumentError('onResubscribe must be a function'));
-    }
+    const { list, buffers, onResubscribe } = checked;
     const which = nameOfSubscription(list);
     const request = {
       channels: list,
@@ -461,6 +455,12 @@ export class Pool<TM extends TypeMapping = DefaultTypeMapping> extends CommandSe
 function nameOfSubscription([first, ...others]: readonly string[]): string {
   const more = others.length > 0 ? ` and ${others.length} more` : '';
   return `the subscription to ${JSON.stringify(first)}${more}`;
+}
+
+/** @throws {InvalidArgumentError} */
+function checkCallback(call: string, fn: unknown): void {
+  if (typeof fn === 'function') return;
+  throw new InvalidArgumentError(`${call} takes a function first: ${call}(async (redis) => …, options)`);
 }
 
 let attached = false;

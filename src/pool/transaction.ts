@@ -1,5 +1,6 @@
 import type { RedisArgument, TypeMapping } from 'redis';
 import { InvalidArgumentError, TransactionConflictError } from '../errors.js';
+import type { OptionTable } from '../options.js';
 import type { CommandOptions, PoolCore } from './core.js';
 import { type IsolatedRedis, runIsolated } from './isolated.js';
 import type { Encoder } from './node-redis.js';
@@ -13,6 +14,12 @@ export interface TransactionOptions {
   /** How often `fn` is called again after a conflict; default 3. */
   retries?: number;
 }
+
+export const TRANSACTION: OptionTable<TransactionOptions> = {
+  key: true,
+  watch: ['keys', 'watchKeys', 'watches'],
+  retries: ['attempts', 'maxRetries', 'retryCount'],
+};
 
 /** Runs `fn` on a connection of its own, under WATCH, again while a watched key changed before its EXEC. */
 export function runTransaction<T, TM extends TypeMapping>(

@@ -1,4 +1,5 @@
 import { type Duration, positiveMs } from '../duration.js';
+import type { OptionTable } from '../options.js';
 import { BUS_OFFSET, freeNodePort, giveUpNodePort } from './free-port.js';
 import { checkCount, checkGroupOptions, checkPorts, type GroupOptions } from './options.js';
 import type { Setting } from './server-config.js';
@@ -19,6 +20,13 @@ export interface StartClusterOptions extends GroupOptions {
   port?: number;
 }
 
+const START_CLUSTER: Omit<OptionTable<StartClusterOptions>, keyof GroupOptions> = {
+  masters: ['nodes'],
+  replicasPerMaster: ['replicas'],
+  nodeTimeout: true,
+  port: true,
+};
+
 /** {@link StartClusterOptions}, checked and without gaps. */
 export interface ClusterPlan {
   readonly masters: number;
@@ -28,8 +36,8 @@ export interface ClusterPlan {
 
 /** @throws {InvalidArgumentError} for what no cluster could be started with. */
 export function clusterPlan(options: StartClusterOptions): ClusterPlan {
+  checkGroupOptions('startCluster', options, START_CLUSTER);
   const { masters = 3, replicasPerMaster = 1, nodeTimeout = 1_000, port } = options;
-  checkGroupOptions(options);
   checkCount('masters', masters, 1);
   checkCount('replicasPerMaster', replicasPerMaster, 0);
   const nodes = masters * (1 + replicasPerMaster);

@@ -1,5 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { checkOptions, type OptionTable } from '../options.js';
 import { TestingError } from './errors.js';
 import { compiledServer, installRedisServer } from './install/index.js';
 
@@ -12,6 +13,8 @@ export interface FindRedisOptions {
    */
   install?: boolean;
 }
+
+const FIND: OptionTable<FindRedisOptions> = { install: true };
 
 const NAMES = ['redis-server', 'valkey-server'];
 
@@ -32,7 +35,8 @@ const USUAL_FOLDERS = [
  *
  * @throws {TestingError} if there is none; the message says how to get one.
  */
-export function findRedisServer(options: FindRedisOptions = {}): Promise<string> {
+export async function findRedisServer(options: FindRedisOptions = {}): Promise<string> {
+  checkOptions('findRedisServer', options, FIND);
   return find(process.env, USUAL_FOLDERS, options.install ? installRedisServer : undefined);
 }
 

@@ -1,4 +1,5 @@
 import { AbortError, InvalidArgumentError } from '../errors.js';
+import { checkOptions as checkNames, type OptionTable } from '../options.js';
 import type { TlsServerOptions } from './server-config.js';
 
 /** How the throw-away server is set up; everything has a default. */
@@ -29,18 +30,48 @@ export interface GroupOptions extends Pick<StartRedisOptions, 'password' | 'args
   tls?: TlsServerOptions & { ca: string };
 }
 
+const GROUP: OptionTable<GroupOptions> = {
+  password: ['requirepass', 'auth'],
+  args: ['arguments', 'extraArgs'],
+  binary: ['path', 'executable'],
+  install: true,
+  signal: true,
+  tls: true,
+};
+const START_REDIS: OptionTable<StartRedisOptions> = {
+  ...GROUP,
+  port: true,
+  unixSocket: ['socket'],
+  databases: ['dbs'],
+};
+const TLS: OptionTable<TlsServerOptions> = { cert: true, key: true, ca: true, requireClientCertificate: true };
+
 /** @throws {InvalidArgumentError} for what no server could be started with. */
-export function checkOptions({ port, password }: StartRedisOptions): void {
+export function checkOptions(options: StartRedisOptions): void {
+  checkNames('startRedis', options, START_REDIS);
+  checkTls('startRedis', options.tls);
+  const { port, password } = options;
   checkPorts('port', port, 1);
   checkPassword('password', password);
 }
 
-/** @throws {InvalidArgumentError} for what no group could be started with. */
-export function checkGroupOptions({ password, tls }: GroupOptions): void {
+/** @throws {InvalidArgumentError} for what no group could be started with, and for options that are not those of `table`. */
+export function checkGroupOptions<Options extends GroupOptions>(
+  call: string,
+  options: Options,
+  table: Omit<OptionTable<Options>, keyof GroupOptions>,
+): void {
+  checkNames(call, options, { ...GROUP, ...table });
+  checkTls(call, options.tls);
+  const { password, tls } = options;
   checkPassword('password', password);
   if (tls && !tls.ca) {
     throw new InvalidArgumentError('tls needs ca: the servers check one another by the authority that signed cert');
   }
+}
+
+function checkTls(call: string, tls: TlsServerOptions | undefined): void {
+  if (tls !== undefined) checkNames(`tls of ${call}`, tls, TLS);
 }
 
 /** @throws {InvalidArgumentError} unless `first` and the `count - 1` ports after it can be ports, or it is left out. */

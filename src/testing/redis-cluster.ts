@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from '../errors.js';
+import { checkOptions } from '../options.js';
 import { form, join, lacking } from './cluster-join.js';
 import { leave } from './cluster-leave.js';
 import { type ClusterPlan, clusterPlan, type StartClusterOptions } from './cluster-options.js';
@@ -123,6 +124,7 @@ export class RedisCluster implements AsyncDisposable {
    * to give it some, or a replica of `replicaOf`.
    */
   async addNode(options: { replicaOf?: RedisServer } = {}): Promise<RedisServer> {
+    checkOptions('addNode', options, { replicaOf: ['master', 'replicaof'] });
     const others = await awake(this.#nodes);
     const node = await this.#launch();
     await join(this.#group, node, others, options.replicaOf);

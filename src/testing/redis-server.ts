@@ -37,8 +37,8 @@ const PORT_ATTEMPTS = 20;
  * @throws {AbortError} if `signal` aborts first.
  */
 export async function startRedis(options: StartRedisOptions = {}): Promise<RedisServer> {
-  const { signal } = options;
   checkOptions(options);
+  const { signal } = options;
   throwIfAborted(signal);
   const binary = await serverBinary(options);
   const directory = await makeDirectory();

@@ -1,5 +1,6 @@
 import { type Duration, positiveMs } from '../duration.js';
 import { InvalidArgumentError } from '../errors.js';
+import type { OptionTable } from '../options.js';
 import { freePort } from './free-port.js';
 import { checkCount, checkGroupOptions, checkPassword, checkPorts, type GroupOptions } from './options.js';
 import { giveUpPort } from './port-claims.js';
@@ -30,6 +31,19 @@ export interface StartSentinelOptions extends GroupOptions {
   sentinelPassword?: string;
 }
 
+const START_SENTINEL: Omit<OptionTable<StartSentinelOptions>, keyof GroupOptions> = {
+  name: ['master', 'masterName'],
+  replicas: ['slaves'],
+  sentinels: true,
+  quorum: true,
+  downAfter: true,
+  failoverTimeout: true,
+  parallelSyncs: true,
+  port: true,
+  sentinelPort: true,
+  sentinelPassword: true,
+};
+
 /** {@link StartSentinelOptions}, checked and without gaps. */
 export interface SentinelPlan {
   readonly name: string;
@@ -42,8 +56,8 @@ export interface SentinelPlan {
 
 /** @throws {InvalidArgumentError} for what no group could be started with. */
 export function sentinelPlan(options: StartSentinelOptions): SentinelPlan {
+  checkGroupOptions('startSentinel', options, START_SENTINEL);
   const { name = 'mymaster', replicas = 2, sentinels = 3, password } = options;
-  checkGroupOptions(options);
   for (const key of ['password', 'sentinelPassword'] as const) {
     checkPassword(key, options[key]);
     // A sentinel writes it into its own configuration without quotes, and could not read that after a restart.
