@@ -5,7 +5,7 @@ let made = 0;
 
 /** A limiter that counts for itself, by default 2 requests per minute; its engine is closed after the test. */
 export function limiterOn(address: string, options: Partial<RateLimitRule> & RateLimiterSettings = {}): RateLimiter {
-  return engineOn(address, { commandTimeout: '500ms' })
+  return engineOn(address, { commandTimeout: '2s' })
     .getRedis()
     .getRateLimiter({ limit: 2, period: '1m', name: 'per-minute', prefix: `test-${++made}:`, ...options });
 }

@@ -129,7 +129,7 @@ describe('a filter', () => {
     [
       'a misspelt property',
       { pool: ['a'] },
-      /no property "pool"; allowed: pools, operations, minDurationUs, errorsOnly/,
+      /no property "pool"; did you mean "pools"\? \(allowed: pools, operations, minDurationUs, errorsOnly\)/,
     ],
     ['a property of every object', { toString: 1 }, /no property "toString"/],
     ['no name at all', { pools: [] }, /at least one name/],
