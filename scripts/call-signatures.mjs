@@ -9,7 +9,7 @@ import { API, NodeBuilderFlags, SignatureKind, SymbolFlags, TypeFlags } from 'ty
 import { root } from './process.mjs';
 
 const PROBE = `
-import type { IsolatedCommands } from ${JSON.stringify(join(root, 'src/pool/commands.js'))};
+import type { IsolatedCommands } from ${JSON.stringify(join(root, 'src/pool/command-types.js'))};
 export declare const commands: IsolatedCommands;
 `;
 const MODULES = ['bf', 'cf', 'cms', 'ft', 'json', 'tDigest', 'topK', 'ts'];

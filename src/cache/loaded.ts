@@ -30,7 +30,7 @@ const LOOK_MS = MARK_MS / 3;
  * value, the mark of all, a line each. Returns 'OK', 0 if it must not be stored, or the mark of all if only that is another: whom it
  * concerns is not said here.
  */
-const storeLoaded = defineScript<'OK' | 0 | string>({
+export const storeLoaded = defineScript<'OK' | 0 | string>({
   whileClosing: true,
   keys: 2,
   args: 3,

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { storeLoaded } from '../../src/cache/loaded.js';
 import { InvalidArgumentError } from '../../src/index.js';
 import { failure } from '../support/engine.js';
 import { eventually, useRedis } from '../support/redis.js';
@@ -77,7 +78,7 @@ describe('what this process wrote is what it reads, through a pool of 4 lanes', 
     const old = `\x01{"d":1000}\n"old"`;
     await server().cli('SET', name('k'), old, 'PX', '60000');
     await cache.getOrSet('other', () => 'knows the script');
-    const held = gate.holdCommand('EVALSHA', name('k'));
+    const held = gate.holdCommand('EVALSHA', storeLoaded.sha);
     expect(await cache.getOrSet('k', () => 'loaded', { earlyRefresh: 1e9 })).toBe('old');
     await held.reached;
     // The value that is about to be replaced is read again on another lane.
